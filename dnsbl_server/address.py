@@ -1,0 +1,166 @@
+"""Addresses, CIDRs and ranges: text to numbers and back.
+
+Owns `Net`, the inclusive range of addresses that one line or entry means, what such text may look like, and the
+reversed form that addresses have in queries. An
+IPv4-mapped IPv6 address (::ffff:a.b.c.d) is the IPv4 address, here and everywhere behind here. Knows nothing of lists.
+"""
+
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Address, IPv6Address
+from socket import AF_INET, AF_INET6, inet_pton
+from typing import NamedTuple
+
+BITS = {4: 32, 6: 128}
+MAPPED_FIRST = 0xFFFF << 32
+MAPPED_LAST = MAPPED_FIRST | 0xFFFFFFFF
+LOOPBACK_FIRST = 127 << 24
+LOOPBACK_LAST = LOOPBACK_FIRST | 0xFFFFFF
+# What "the whole Internet" is: every address that a host can have from its provider, RFC 1122 section 3.2.1.3 and
+# the part of IPv6 that IANA hands out.
+INTERNET = {4: (1 << 24, (224 << 24) - 1), 6: (0x2000 << 112, (0x4000 << 112) - 1)}
+
+
+class Net(NamedTuple):
+    """The addresses `first` to `last`, both of them included; `version` is 4 or 6."""
+
+    version: int
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        cidrs = list(prefixes(self))
+        if len(cidrs) > 1:
+            return f"{format_address(self.version, self.first)}-{format_address(self.version, self.last)}"
+        return format_prefix(self.version, *cidrs[0])
+
+
+def parse_address(text: str) -> tuple[int, int]:
+    """The version and the number of one address; a mapped one is IPv4. Raises ValueError."""
+    try:
+        return 4, int.from_bytes(inet_pton(AF_INET, text))
+    except (OSError, ValueError):
+        pass
+    if ":" in text:
+        try:
+            number = int.from_bytes(inet_pton(AF_INET6, text))
+        except (OSError, ValueError):
+            raise ValueError("not an IPv6 address") from None
+        if MAPPED_FIRST <= number <= MAPPED_LAST:
+            return 4, number & 0xFFFFFFFF
+        return 6, number
+    raise ValueError(_what_is_wrong_with(text))
+
+
+def _what_is_wrong_with(text: str) -> str:
+    octets = text.split(".")
+    if all(octet.isascii() and octet.isdigit() for octet in octets):
+        if len(octets) != 4:
+            return f"an IPv4 address has 4 octets, not {len(octets)}"
+        if any(len(octet) > 1 and octet[0] == "0" for octet in octets):
+            return "an octet has no leading zero"
+        return "an octet must be 0 to 255"
+    return "not an address, CIDR or range"
+
+
+def parse_net(text: str) -> Net:
+    """An address, a CIDR or a range `first-last`, of either version.
+
+    Raises ValueError for anything else, for a CIDR with host bits set, and for the whole Internet.
+    """
+    head, slash, length = text.partition("/")
+    if slash:
+        net = _parse_cidr(head, length)
+    else:
+        head, dash, tail = text.partition("-")
+        version, first = parse_address(head.strip() if dash else head)
+        last = first
+        if dash:
+            end_version, last = parse_address(tail.strip())
+            if end_version != version:
+                raise ValueError("a range does not mix IPv4 and IPv6")
+            if last < first:
+                raise ValueError("the range ends before it starts")
+        net = Net(version, first, last)
+    low, high = INTERNET[net.version]
+    if net.first <= low and net.last >= high:
+        raise ValueError(f"covers the whole IPv{net.version} Internet")
+    return net
+
+
+def _parse_cidr(head: str, length: str) -> Net:
+    version, first = parse_address(head)
+    mapped = version == 4 and ":" in head
+    bits = 128 if mapped else BITS[version]
+    if not (length.isascii() and length.isdigit() and len(length) <= 3 and int(length) <= bits):
+        raise ValueError(f"prefix length must be 0 to {bits}")
+    if len(length) > 1 and length[0] == "0":
+        raise ValueError("a prefix length has no leading zero")
+    size = int(length)
+    if mapped:
+        if size < 96:
+            raise ValueError("host bits are set: an IPv4-mapped prefix is /96 or longer")
+        bits, size = 32, size - 96
+    host = (1 << (bits - size)) - 1
+    if first & host:
+        raise ValueError(f"host bits are set; the network is {format_prefix(version, first & ~host, size)}")
+    return Net(version, first, first | host)
+
+
+def prefixes(net: Net) -> Iterator[tuple[int, int]]:
+    """The fewest prefixes that make up a net, as (first address, prefix length), in order."""
+    first, last = net.first, net.last
+    bits = BITS[net.version]
+    while first <= last:
+        # The largest block that starts here and does not pass the end.
+        aligned = (first & -first).bit_length() - 1 if first else bits
+        size = min(aligned, (last - first + 1).bit_length() - 1)
+        yield first, bits - size
+        first += 1 << size
+
+
+def format_address(version: int, number: int) -> str:
+    """The address as text (RFC 5952 for IPv6)."""
+    return str(IPv4Address(number) if version == 4 else IPv6Address(number))
+
+
+def format_prefix(version: int, first: int, length: int) -> str:
+    """The prefix as text; a single address goes without its length."""
+    shown = format_address(version, first)
+    return shown if length == BITS[version] else f"{shown}/{length}"
+
+
+class Reversed(NamedTuple):
+    """What the labels in front of a zone's name mean.
+
+    address: version and number of a whole address, else None; partial: whether they are the end of a longer one.
+    `1.0.0.2` is both: the address 2.0.0.1 and the end of an IPv6 name.
+    """
+
+    address: tuple[int, int] | None
+    partial: bool
+
+
+def parse_reversed(labels: Sequence[bytes]) -> Reversed:
+    """Read a reversed address (RFC 5782 sections 2.1 and 2.4): octets, or nibbles in either case."""
+    address: tuple[int, int] | None = None
+    partial = False
+    if len(labels) <= 4 and all(_is_octet(label) for label in labels):
+        if len(labels) == 4:
+            address = 4, int.from_bytes(bytes(int(label) for label in reversed(labels)))
+        else:
+            partial = True
+    if len(labels) <= 32 and all(len(label) == 1 and label in _NIBBLES for label in labels):
+        if len(labels) == 32:
+            number = int(b"".join(reversed(labels)), 16)
+            mapped = MAPPED_FIRST <= number <= MAPPED_LAST
+            address = (4, number & 0xFFFFFFFF) if mapped else (6, number)
+        else:
+            partial = True
+    return Reversed(address, partial)
+
+
+_NIBBLES = b"0123456789abcdefABCDEF"
+
+
+def _is_octet(label: bytes) -> bool:
+    return label.isdigit() and len(label) <= 3 and (label[:1] != b"0" or len(label) == 1) and int(label) <= 255

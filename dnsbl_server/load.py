@@ -1,0 +1,144 @@
+"""Zone files on disk to compiled zones, in one pass.
+
+Owns which files are zone files, the rules between zones, and what is told of each. `check`, `lookup` and the loader
+process of the server all load through `load`. Whatever goes wrong is a problem; only a bug raises.
+"""
+
+import os
+import time
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from dnsbl_server.address import parse_reversed
+from dnsbl_server.compiler import Compiled, compile_zone
+from dnsbl_server.document import Signature, describe, signature
+from dnsbl_server.problem import Place, Problems
+from dnsbl_server.rib import ZoneRib
+from dnsbl_server.table import ZoneTable
+from dnsbl_server.zone import Zone
+from dnsbl_server.zonefile import Progress, ZoneFile, read_zone_file
+
+# A file that changes while it is read is read again, this often and after so many seconds.
+_READ_ATTEMPTS = 5
+_READ_PAUSE = 0.1
+
+
+class LoadedZone(NamedTuple):
+    """A zone that is fit to be served."""
+
+    zone: Zone
+    rib: ZoneRib
+    compiled: Compiled
+
+
+class Load(NamedTuple):
+    """What came of a load.
+
+    zones: the good ones, by zone file; sources: for every zone file, the files it was or would have been made from.
+    """
+
+    zones: dict[str, LoadedZone]
+    problems: Problems
+    sources: dict[str, dict[str, Signature]]
+
+
+def find_zone_files(paths: Iterable[str], problems: Problems) -> list[str]:
+    """The zone files that the paths mean: files as they are, directories with their *.yaml and *.yml files."""
+    found: dict[str, None] = {}
+    for path in paths:
+        if not os.path.isdir(path):
+            found[path] = None
+            continue
+        try:
+            names = sorted(os.listdir(path))
+        except OSError as error:
+            problems.error(Place(path), "", describe(error))
+            continue
+        files = [name for name in names if name.endswith((".yaml", ".yml")) and not name.startswith(".")]
+        if not files:
+            problems.error(Place(path), "", "the directory has no zone files (*.yaml, *.yml)")
+        found.update((os.path.join(path, name), None) for name in files)
+    return list(found)
+
+
+def load(
+    files: Iterable[str],
+    now: float,
+    progress: Progress,
+    served: Mapping[str, str] | None = None,
+    previous: Mapping[str, ZoneTable] | None = None,
+) -> Load:
+    """Read, check and compile zone files.
+
+    now: seconds since 1970; served: the zones that are in service, name to zone file, with which the new ones must
+    agree; previous: the tables of those zones, behind whose serials the new ones do not go back.
+    """
+    problems = Problems()
+    read = {file: _read_settled(file, problems, progress) for file in files}
+    owners = _owners(read, served or {}, problems)
+    zones: dict[str, LoadedZone] = {}
+    for file, zone_file in read.items():
+        zone = zone_file.zone
+        if zone is None or owners.get(zone.name) != file or _is_hiding(zone, owners, problems):
+            continue
+        found = Problems()
+        rib = ZoneRib(zone, found)
+        before = (previous or {}).get(zone.name)
+        serial = max(_serial(zone_file.sources), before.meta["serial"] if before else 0)
+        compiled = None if found.errors else compile_zone(rib, serial, now, found, zone_file.sources)
+        problems.extend(found)
+        if compiled is not None:
+            zones[file] = LoadedZone(zone, rib, compiled)
+    return Load(zones, problems, {file: zone_file.sources for file, zone_file in read.items()})
+
+
+def _read_settled(file: str, problems: Problems, progress: Progress) -> ZoneFile:
+    """Read a zone file, again when it or a list file changed meanwhile: half a file can be a valid one."""
+    for attempt in range(_READ_ATTEMPTS):
+        if attempt:
+            time.sleep(_READ_PAUSE)
+        found = Problems()
+        zone_file = read_zone_file(file, found, progress)
+        if all(signature(source) == known for source, known in zone_file.sources.items()):
+            break
+    problems.extend(found)
+    return zone_file
+
+
+def _owners(read: Mapping[str, ZoneFile], served: Mapping[str, str], problems: Problems) -> dict[str, str]:
+    """The one file that each zone comes from: the one that serves it already, else the first; others are refused."""
+    owners = {
+        name: file
+        for name, file in served.items()
+        # A file that is broken now goes on serving what it had.
+        if file not in read or (zone := read[file].zone) is None or zone.name == name
+    }
+    for file, zone_file in read.items():
+        zone = zone_file.zone
+        if zone is None:
+            continue
+        owner = owners.setdefault(zone.name, file)
+        if owner != file:
+            other = read[owner].zone if owner in read else None
+            place = other.place if other else Place(owner)
+            problems.error(zone.place, zone.name, f"two files for one zone, the other is {place}")
+    return owners
+
+
+def _is_hiding(zone: Zone, owners: Mapping[str, str], problems: Problems) -> bool:
+    """Whether the zone's name looks like a reversed address below another zone, whose listings it would hide."""
+    for other in owners:
+        if zone.name.endswith("." + other):
+            labels = zone.name.removesuffix("." + other).encode().split(b".")
+            address, partial = parse_reversed(labels)
+            if address or partial:
+                message = f"hides the addresses of {other} that end alike; a name below a zone has a non-digit word"
+                problems.error(zone.place, zone.name, message)
+                return True
+    return False
+
+
+def _serial(sources: Mapping[str, Signature]) -> int:
+    """The time of the newest source file, in seconds since 1970, as far as a serial can hold it."""
+    newest = max((known[3] // 1_000_000_000 for known in sources.values() if known), default=0)
+    return min(max(newest, 1), (1 << 32) - 1)

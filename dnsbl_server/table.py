@@ -1,0 +1,188 @@
+"""The compiled form of a zone: one flat, pointer-free, read-only buffer.
+
+Owns the layout, writing it and looking addresses up in it. All lists of the zone are merged already: one search finds
+the answer. Little-endian; all offsets count from the start of the buffer.
+
+    header    magic, version, CRC-32 of all that follows, size, then offset and length of each section
+    meta      JSON: what is asked rarely (SOA, apex, names of the lists, counts)
+    v4        three arrays of 32 bits: first address, last address, number of the answer; sorted and disjoint
+    v6        the same with addresses of 16 bytes, big-endian
+    index     offset in `answers` of each answer, 64 bits; number 0 means not listed
+    answers   expires 64, next 32, ttl 32, codes and texts 16 each; the codes 32; per text list 16, length 16, offset 32
+    texts     TXT answers, the client's address marked by a NUL
+    prints    a 64-bit fingerprint of each entry, sorted: what a reload added and removed
+
+An answer is good until it expires; `next` is the one that holds from then on. So a lookup is right to the second,
+however long ago the table was made.
+"""
+
+import json
+import struct
+import zlib
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+MAGIC = b"DNSBLTAB"
+VERSION = 1
+NO_LIST = 0xFFFF  # a text that belongs to no list: test entries
+
+_SECTIONS = ("meta", "first4", "last4", "answer4", "first6", "last6", "answer6", "index", "answers", "texts", "prints")
+_HEADER = struct.Struct("<8sIIQ")
+_SECTION = struct.Struct("<QQ")
+_BODY = _HEADER.size + len(_SECTIONS) * _SECTION.size
+_ANSWER = struct.Struct("<QIIHH")
+_TEXT = struct.Struct("<HHI")
+
+
+class TableError(ValueError):
+    """The buffer is no table that this version can use."""
+
+
+class Answer(NamedTuple):
+    """What a listed address is answered.
+
+    codes: A records as numbers; texts: for each list that matches its number (or NO_LIST) and its text, with the
+    client's address marked; ttl: seconds; expires: seconds since 1970, 0 is never; next: the answer from then on.
+    """
+
+    codes: tuple[int, ...]
+    texts: tuple[tuple[int, str], ...]
+    ttl: int
+    expires: int = 0
+    next: int = 0
+
+
+class Intervals(NamedTuple):
+    """Disjoint, sorted, inclusive intervals of addresses and the number of the answer of each."""
+
+    firsts: list[int]
+    lasts: list[int]
+    answers: list[int]
+
+
+def pack(
+    meta: Mapping[str, Any], v4: Intervals, v6: Intervals, answers: Sequence[Answer], prints: Sequence[int]
+) -> bytes:
+    """Write a table. The answer with number n is `answers[n - 1]`; prints are sorted."""
+    index = array("Q", [0])
+    records = bytearray()
+    texts = bytearray()
+    offsets: dict[str, int] = {}
+    for answer in answers:
+        index.append(len(records))
+        records += _ANSWER.pack(answer.expires, answer.next, answer.ttl, len(answer.codes), len(answer.texts))
+        records += struct.pack(f"<{len(answer.codes)}I", *answer.codes)
+        for number, text in answer.texts:
+            offset = offsets.get(text)
+            if offset is None:
+                offset = offsets[text] = len(texts)
+                texts += text.encode("ascii")
+            records += _TEXT.pack(number, len(text), offset)
+    sections = (
+        json.dumps(meta).encode(),
+        _array("I", v4.firsts),
+        _array("I", v4.lasts),
+        _array("I", v4.answers),
+        b"".join(first.to_bytes(16) for first in v6.firsts),
+        b"".join(last.to_bytes(16) for last in v6.lasts),
+        _array("I", v6.answers),
+        index.tobytes(),
+        bytes(records),
+        bytes(texts),
+        _array("Q", prints),
+    )
+    directory = bytearray()
+    body = bytearray()
+    for section in sections:
+        directory += _SECTION.pack(_BODY + len(body), len(section))
+        body += section + bytes(-len(section) % 8)
+    checksum = zlib.crc32(body, zlib.crc32(directory))
+    return _HEADER.pack(MAGIC, VERSION, checksum, _BODY + len(body)) + bytes(directory) + bytes(body)
+
+
+def _array(code: str, numbers: Sequence[int]) -> bytes:
+    return array(code, numbers).tobytes()
+
+
+class ZoneTable:
+    """A table opened for lookups. The buffer is checked once, here, and must not change afterwards."""
+
+    def __init__(self, buffer: "memoryview | bytes") -> None:
+        """Open a buffer. Raises TableError when it is damaged, cut, or of another version."""
+        view = memoryview(buffer).toreadonly().cast("B")
+        if len(view) < _BODY:
+            raise TableError("shorter than its header")
+        magic, version, checksum, size = _HEADER.unpack_from(view)
+        if magic != MAGIC or version != VERSION:
+            raise TableError("not a table of this version")
+        if size != len(view) or zlib.crc32(view[_HEADER.size :]) != checksum:
+            raise TableError("damaged")
+        sections: dict[str, memoryview] = {}
+        for number, name in enumerate(_SECTIONS):
+            offset, length = _SECTION.unpack_from(view, _HEADER.size + number * _SECTION.size)
+            if offset + length > size:
+                raise TableError(f"section {name} passes the end")
+            sections[name] = view[offset : offset + length]
+        self.size: int = size
+        self.meta: dict[str, Any] = json.loads(bytes(sections["meta"]))
+        self._first4 = sections["first4"].cast("I")
+        self._last4 = sections["last4"].cast("I")
+        self._answer4 = sections["answer4"].cast("I")
+        self._first6 = sections["first6"]
+        self._last6 = sections["last6"]
+        self._answer6 = sections["answer6"].cast("I")
+        self._index = sections["index"].cast("Q")
+        self._answers = sections["answers"]
+        self._texts = sections["texts"]
+        self._prints = sections["prints"].cast("Q")
+
+    def find(self, version: int, number: int, now: float) -> Answer | None:
+        """The answer for an address at a time (seconds since 1970), or None where it is not listed."""
+        found = self._search4(number) if version == 4 else self._search6(number)
+        while found:
+            answer = self._answer(found)
+            if not answer.expires or answer.expires > now:
+                return answer
+            found = answer.next
+        return None
+
+    def _search4(self, number: int) -> int:
+        at = bisect_right(self._first4, number) - 1
+        return self._answer4[at] if at >= 0 and number <= self._last4[at] else 0
+
+    def _search6(self, number: int) -> int:
+        address = number.to_bytes(16)
+        at = bisect_right(range(len(self._answer6)), address, key=self._first6_at) - 1
+        return self._answer6[at] if at >= 0 and address <= bytes(self._last6[16 * at : 16 * at + 16]) else 0
+
+    def _first6_at(self, at: int) -> bytes:
+        return bytes(self._first6[16 * at : 16 * at + 16])
+
+    def _answer(self, number: int) -> Answer:
+        at = self._index[number]
+        expires, following, ttl, codes, texts = _ANSWER.unpack_from(self._answers, at)
+        at += _ANSWER.size
+        numbers = struct.unpack_from(f"<{codes}I", self._answers, at)
+        at += 4 * codes
+        described = []
+        for _ in range(texts):
+            block_list, length, offset = _TEXT.unpack_from(self._answers, at)
+            at += _TEXT.size
+            described.append((block_list, bytes(self._texts[offset : offset + length]).decode("ascii")))
+        return Answer(numbers, tuple(described), ttl, expires, following)
+
+    def intervals(self, version: int) -> Iterator[tuple[int, int]]:
+        """The first and last address of every interval, in order."""
+        if version == 4:
+            yield from zip(self._first4, self._last4, strict=True)
+        else:
+            for at in range(len(self._answer6)):
+                yield int.from_bytes(self._first6_at(at)), int.from_bytes(self._last6[16 * at : 16 * at + 16])
+
+    def changes_since(self, other: "ZoneTable | None") -> tuple[int, int]:
+        """How many entries this table has that the other has not, and the other way round."""
+        mine = set(self._prints)
+        theirs = set(other._prints) if other else set()
+        return len(mine - theirs), len(theirs - mine)

@@ -1,0 +1,153 @@
+"""Single values of a zone file: raw text to a typed value, or a ValueError that says what is accepted.
+
+Owns how a duration, a time, a code, a domain name and a TXT template are written. Knows nothing of YAML, files or
+places; whoever calls adds the place to the error.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from dnsbl_server.address import parse_address
+from dnsbl_server.zone import Text
+
+MAX_TTL = (1 << 31) - 1  # RFC 2181 section 8
+# The longest reversed address, 32 nibbles of two bytes each, and the zone name have 255 bytes together.
+MAX_ZONE_WIRE = 255 - 64
+PLACEHOLDERS = ("ip", "reason", "zone", "list", "code", "listed", "expires")
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_DURATION = re.compile(r"(?:[0-9]{1,10}[smhdw])+|[0-9]{1,10}", re.ASCII)
+_TIME = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2})?(?: ?(?:Z|UTC|[+-][0-9]{2}:[0-9]{2}))?)?",
+    re.ASCII,
+)
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
+
+
+def parse_duration(text: str) -> int:
+    """Seconds: `300`, `5m`, `1h30m`, `30d`, `1w`."""
+    if not _DURATION.fullmatch(text):
+        raise ValueError("not a duration; write seconds or units, like 300, 5m, 1h30m, 30d, 1w")
+    if text.isdigit():
+        return int(text)
+    return sum(int(count) * _UNITS[unit] for count, unit in re.findall(r"([0-9]+)([smhdw])", text))
+
+
+def parse_ttl(text: str) -> int:
+    """A duration that fits a DNS TTL field."""
+    seconds = parse_duration(text)
+    if seconds > MAX_TTL:
+        raise ValueError(f"a TTL is at most {MAX_TTL} seconds")
+    return seconds
+
+
+def parse_time(text: str) -> datetime:
+    """A date (its midnight) or a time, in UTC where no offset is written."""
+    if _TIME.fullmatch(text):
+        try:
+            moment = datetime.fromisoformat(text.replace(" UTC", "Z").replace("UTC", "Z").replace(" Z", "Z"))
+            moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, OverflowError) as error:
+            raise ValueError(f"no such time ({error})") from None
+        if moment.year < 1970:
+            raise ValueError("a time before 1970")
+        return moment
+    raise ValueError("not a date or time; write 2026-11-20 or 2026-11-20T15:00:00Z")
+
+
+def parse_expiry(text: str, listed: datetime | None) -> datetime:
+    """A time, or a duration after `listed`."""
+    if not _DURATION.fullmatch(text):
+        try:
+            moment = parse_time(text)
+        except ValueError as error:
+            raise ValueError(str(error).replace("or 2026", "2026") + ", or how long after `listed`, like 30d") from None
+    elif listed is None:
+        raise ValueError("a duration counts from `listed`, which is missing; add it, or write a date")
+    else:
+        try:
+            moment = listed + timedelta(seconds=parse_duration(text))
+        except OverflowError:
+            raise ValueError("too far in the future") from None
+    if listed is not None and moment <= listed:
+        raise ValueError("expires before it is listed")
+    return moment
+
+
+def parse_code(text: str) -> int:
+    """An answer code as a number: inside 127.0.0.0/8, but no address that clients read as "the list is broken"."""
+    try:
+        version, code = parse_address(text)
+    except ValueError:
+        version, code = 0, 0
+    if version != 4 or ":" in text or code >> 24 != 127:
+        raise ValueError("a code is an address in 127.0.0.0/8, like 127.0.0.2")
+    if code == 0x7F000001:
+        raise ValueError("127.0.0.1 is no code: clients take it as a sign that the list is broken")
+    if code >> 8 == 0x7FFFFF:
+        raise ValueError("127.255.255.0/24 is kept for errors: clients take it as a sign that the list is broken")
+    return code
+
+
+def parse_name(text: str) -> str:
+    """A domain name in lower case without its final dot: letters, digits, hyphens and underscores."""
+    name = text.lower().removesuffix(".")
+    if not name:
+        raise ValueError("a domain name has at least one label")
+    for label in name.split("."):
+        if not label:
+            raise ValueError("a domain name has no empty label")
+        if len(label) > 63:
+            raise ValueError(f"label {label[:20]}... is longer than 63 characters")
+        if not _LABEL.fullmatch(label):
+            hint = "; write a mail address with a dot, like hostmaster.example.org" if "@" in label else ""
+            raise ValueError(f"not a domain name: labels are letters, digits, - and _, no - at an end{hint}")
+    if len(name) > 253:
+        raise ValueError("a domain name is at most 253 characters long")
+    return name
+
+
+def parse_zone_name(text: str) -> str:
+    """The name of a zone: a domain name with room for a reversed IPv6 address below it."""
+    name = parse_name(text)
+    if len(name) + 2 > MAX_ZONE_WIRE:
+        raise ValueError(f"too long: below {MAX_ZONE_WIRE - 2} characters an IPv6 address still fits into a query")
+    return name
+
+
+def parse_exchange(text: str) -> tuple[int, str]:
+    """An MX value, `10 mx.example.org`: preference and exchange."""
+    preference, _, exchange = text.partition(" ")
+    if not (preference.isascii() and preference.isdigit() and len(preference) <= 5 and int(preference) <= 65535):
+        raise ValueError("an MX is a preference of 0 to 65535 and a name, like 10 mx.example.org")
+    return int(preference), parse_name(exchange.strip())
+
+
+def parse_printable(text: str) -> str:
+    """Text for a TXT record: printable ASCII, because it goes into SMTP replies."""
+    for position, character in enumerate(text):
+        if not " " <= character <= "~":
+            raise ValueError(f"only printable ASCII; U+{ord(character):04X} stands at character {position + 1}")
+    return text
+
+
+def parse_template(text: str) -> Text:
+    """A TXT template: printable ASCII with {placeholders}; {{ and }} stand for braces."""
+    parse_printable(text)
+    parts = [""]
+    position = 0
+    for match in re.finditer(r"\{\{|\}\}|\{([^{}]*)\}|[{}]", text):
+        parts[-1] += text[position : match.start()]
+        position = match.end()
+        token = match.group()
+        if token in ("{{", "}}"):
+            parts[-1] += token[0]
+        elif match.group(1) is None:
+            raise ValueError(f"a single {token} at character {match.start() + 1}; write {token * 2} for a brace")
+        elif match.group(1) not in PLACEHOLDERS:
+            known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
+            raise ValueError(f"unknown placeholder {token}; there are {known}")
+        else:
+            parts += [match.group(1), ""]
+    parts[-1] += text[position:]
+    return Text(tuple(parts))
