@@ -53,16 +53,16 @@ class Problems:
         self._refused: set[str] = set()
 
     def error(self, place: Place, value: str, message: str) -> None:
-        self._add(Problem(place, value, message))
+        self.add(Problem(place, value, message))
 
     def warning(self, place: Place, value: str, message: str) -> None:
-        self._add(Problem(place, value, message, warning=True))
+        self.add(Problem(place, value, message, warning=True))
 
     def extend(self, other: "Problems") -> None:
         for problem in other:
-            self._add(problem)
+            self.add(problem)
 
-    def _add(self, problem: Problem) -> None:
+    def add(self, problem: Problem) -> None:
         file = problem.place.file
         count = self._per_file.get(file, 0) + 1
         self._per_file[file] = count

@@ -1,0 +1,221 @@
+"""The loader process: zone files are read, checked and compiled outside the server.
+
+Owns the border between control plane and data plane. The parent starts a process for each load; that reads the files,
+seals each zone's table in memory of its own (memfd), sends it over a socket, and ends, and all its memory with it. A
+loader that crashes, is killed, hangs or runs out of memory is one failed load; nothing in the server is touched.
+
+    parent                                              child, at low priority
+    request: files, zones served (JSON on stdin)   ->   load()
+    table, sealed           <-  one message a zone  --  pack, seal
+    report: problems, sources  <-  last message     --  exit
+"""
+
+import contextlib
+import fcntl
+import gc
+import json
+import mmap
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dnsbl_server.document import Signature
+from dnsbl_server.load import load
+from dnsbl_server.problem import Place, Problem, Problems
+from dnsbl_server.table import TableError, ZoneTable
+
+_NICE = 10
+_MAX_MESSAGE = 65536
+_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+_LAST_WORDS = 500
+
+
+class LoaderError(RuntimeError):
+    """The loader process did not do its work; the text says what became of it."""
+
+
+class SealedTable(NamedTuple):
+    """A zone's table in sealed memory.
+
+    file: the zone file; descriptor: the memory's; added, removed: entries, compared with the table before.
+    """
+
+    file: str
+    table: ZoneTable
+    descriptor: int
+    added: int
+    removed: int
+
+    def close(self) -> None:
+        """Give the descriptor back; the table stays readable for who holds it."""
+        os.close(self.descriptor)
+
+
+class Loaded(NamedTuple):
+    """What a loader process found; see `load.Load`."""
+
+    tables: list[SealedTable]
+    problems: Problems
+    sources: dict[str, dict[str, Signature]]
+
+
+class Loader:
+    """Runs loader processes, one at a time. timeout: seconds until one that hangs is killed."""
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def run(self, files: list[str], served: Mapping[str, str], descriptors: Mapping[str, int]) -> Loaded:
+        """Load zone files in a process of their own; blocks until it has ended.
+
+        served: zones in service and their files; descriptors: their tables' memory. Raises LoaderError.
+        """
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with ours, theirs, tempfile.TemporaryFile() as stderr:
+            request = {"files": files, "served": served, "tables": descriptors, "socket": theirs.fileno()}
+            # The child finds the package where this process found it, and nothing in the working directory.
+            package = str(Path(__file__).resolve().parents[1])
+            path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
+            try:
+                process = self._process = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "dnsbl_server.loader"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=stderr,
+                    pass_fds=(theirs.fileno(), *descriptors.values()),
+                    env={**os.environ, "PYTHONPATH": path},
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise LoaderError(f"cannot start the loader: {error}") from error
+            theirs.close()
+            with process:
+                try:
+                    return self._talk(process, ours, request)
+                except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+                    process.kill()
+                    status = process.wait()
+                    raise LoaderError(_obituary(error, status, _last_words(stderr), self._timeout)) from error
+                finally:
+                    self._process = None
+
+    def kill(self) -> None:
+        """End the process that runs now, if any; its `run` raises LoaderError."""
+        process = self._process
+        if process is not None:
+            process.kill()
+
+    def _talk(self, process: subprocess.Popen[bytes], ours: socket.socket, request: dict[str, Any]) -> Loaded:
+        deadline = time.monotonic() + self._timeout
+        assert process.stdin is not None
+        with process.stdin as stdin:
+            stdin.write(json.dumps(request).encode())
+        tables: list[SealedTable] = []
+        try:
+            while True:
+                ours.settimeout(max(0.001, deadline - time.monotonic()))
+                message, descriptors, _, _ = socket.recv_fds(ours, _MAX_MESSAGE, 1)
+                if not message or not descriptors:
+                    raise EOFError
+                said = json.loads(message)
+                if "file" in said:
+                    tables.append(_open_table(said, descriptors[0]))
+                    continue
+                with open(descriptors[0], "rb") as stream:
+                    stream.seek(0)
+                    problems, sources = _read_report(json.load(stream))
+                return Loaded(tables, problems, sources)
+        except BaseException:
+            for table in tables:
+                table.close()
+            raise
+
+
+def _open_table(said: dict[str, Any], descriptor: int) -> SealedTable:
+    try:
+        if fcntl.fcntl(descriptor, fcntl.F_GET_SEALS) & _SEALS != _SEALS:
+            raise TableError("not sealed")
+        memory = mmap.mmap(descriptor, 0, mmap.MAP_SHARED, mmap.PROT_READ)
+        return SealedTable(said["file"], ZoneTable(memory), descriptor, said["added"], said["removed"])
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _read_report(report: dict[str, Any]) -> tuple[Problems, dict[str, dict[str, Signature]]]:
+    problems = Problems()
+    for (file, line, column), value, message, warning in report["problems"]:
+        problems.add(Problem(Place(file, line, column), value, message, warning))
+    sources = {
+        file: {source: tuple(known) if known else None for source, known in each.items()}
+        for file, each in report["sources"].items()
+    }
+    return problems, sources
+
+
+def _obituary(error: BaseException, status: int, last_words: str, timeout: float) -> str:
+    if isinstance(error, TimeoutError):
+        return f"the loader took longer than {timeout:g} seconds and was killed"
+    if isinstance(error, TableError):
+        return f"the loader sent a bad table: {error}"
+    how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+    return f"the loader {how}{': ' + last_words if last_words else ''}"
+
+
+def _last_words(stderr: Any) -> str:
+    stderr.seek(max(0, stderr.seek(0, os.SEEK_END) - _LAST_WORDS))
+    lines = stderr.read().decode("utf-8", "replace").strip().splitlines()
+    return lines[-1] if lines else ""
+
+
+def main() -> int:
+    """The child: load what the request on standard input names, and send it over the socket it names."""
+    # Everything made here lives until the end; looking for cycles in it would double the time.
+    gc.disable()
+    with contextlib.suppress(OSError):
+        os.nice(_NICE)
+    with contextlib.suppress(OSError):
+        # When memory runs out, the kernel ends the loader and not the server.
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    request = json.load(sys.stdin)
+    previous = {
+        name: ZoneTable(mmap.mmap(descriptor, 0, mmap.MAP_SHARED, mmap.PROT_READ))
+        for name, descriptor in request["tables"].items()
+    }
+    with socket.socket(fileno=request["socket"]) as parent:
+        result = load(request["files"], time.time(), lambda path, count: None, request["served"], previous)
+        for file, loaded in result.zones.items():
+            table = loaded.compiled.table
+            added, removed = ZoneTable(table).changes_since(previous.get(loaded.zone.name))
+            with _seal(table) as memory:
+                said = {"file": file, "added": added, "removed": removed}
+                socket.send_fds(parent, [json.dumps(said).encode()], [memory.fileno()])
+        report = {
+            "problems": [[each.place, each.value, each.message, each.warning] for each in result.problems],
+            "sources": result.sources,
+        }
+        with _seal(json.dumps(report).encode()) as memory:
+            socket.send_fds(parent, [b"{}"], [memory.fileno()])
+    # Freeing millions of objects one by one would take longer than making them.
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _seal(data: bytes) -> Any:
+    memory = open(os.memfd_create("dnsbl-table", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), "wb", buffering=0)
+    view = memoryview(data)
+    while view:
+        view = view[memory.write(view) :]
+    fcntl.fcntl(memory, fcntl.F_ADD_SEALS, _SEALS)
+    return memory
+
+
+if __name__ == "__main__":
+    sys.exit(main())
