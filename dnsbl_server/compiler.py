@@ -36,10 +36,11 @@ _PRINT_MASK = (1 << 64) - 1
 
 
 class Compiled(NamedTuple):
-    """A table, and how many addresses of each version it lists, test entries not counted."""
+    """A table, how many addresses of each version it lists (test entries not counted), and the expired entries."""
 
     table: bytes
     addresses: dict[int, int]
+    expired: int
 
 
 def compile_zone(
@@ -86,7 +87,7 @@ def compile_zone(
         "next_expiry": chains.next_expiry,
     }
     addresses = {version: sum(last - first + 1 for first, last, _ in spans) for version, spans in merged.items()}
-    return Compiled(pack(meta, v4, v6, answers.records, sorted(prints)), addresses)
+    return Compiled(pack(meta, v4, v6, answers.records, sorted(prints)), addresses, expired)
 
 
 def _describe(zone: Zone) -> dict[str, object]:

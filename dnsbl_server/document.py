@@ -125,7 +125,7 @@ def read_document(data: bytes, file: str, problems: Problems) -> Node | None:
     except _RefusedError:
         return None
     if builder.root is None:
-        problems.error(Place(file), "", "the file is empty")
+        problems.error(Place(file, 1, 1), "", "the file is empty")
     return builder.root
 
 

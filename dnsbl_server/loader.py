@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from io import FileIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -71,6 +72,7 @@ class Loader:
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
         self._process: subprocess.Popen[bytes] | None = None
+        self._closed = False
 
     def run(self, files: list[str], served: Mapping[str, str], descriptors: Mapping[str, int]) -> Loaded:
         """Load zone files in a process of their own; blocks until it has ended.
@@ -96,6 +98,8 @@ class Loader:
             except OSError as error:
                 raise LoaderError(f"cannot start the loader: {error}") from error
             theirs.close()
+            if self._closed:
+                process.kill()
             with process:
                 try:
                     return self._talk(process, ours, request)
@@ -106,8 +110,9 @@ class Loader:
                 finally:
                     self._process = None
 
-    def kill(self) -> None:
-        """End the process that runs now, if any; its `run` raises LoaderError."""
+    def close(self) -> None:
+        """End the process that runs now, and any that is started yet; their `run` raises LoaderError."""
+        self._closed = True
         process = self._process
         if process is not None:
             process.kill()
@@ -208,8 +213,8 @@ def main() -> int:
     os._exit(0)
 
 
-def _seal(data: bytes) -> Any:
-    memory = open(os.memfd_create("dnsbl-table", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), "wb", buffering=0)
+def _seal(data: bytes) -> FileIO:
+    memory = FileIO(os.memfd_create("dnsbl-table", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), "wb")
     view = memoryview(data)
     while view:
         view = view[memory.write(view) :]

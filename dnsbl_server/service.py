@@ -7,6 +7,7 @@ loop; the counts may be read from any thread.
 import logging
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import NamedTuple
 
 from dnslib import QTYPE
@@ -38,7 +39,7 @@ class Service:
         self.snapshot = Snapshot()
         self.queries: Counter[Counted] = Counter()
         self.hits: Counter[tuple[str, str]] = Counter()
-        self.tcp_connections = 0
+        self.tcp_connections: Callable[[], int] = lambda: 0
 
     def adopt(self, snapshot: Snapshot) -> None:
         """Answer from this snapshot from now on."""

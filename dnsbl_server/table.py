@@ -22,6 +22,7 @@ import zlib
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from mmap import mmap
 from typing import Any, NamedTuple
 
 MAGIC = b"DNSBLTAB"
@@ -109,7 +110,7 @@ def _array(code: str, numbers: Sequence[int]) -> bytes:
 class ZoneTable:
     """A table opened for lookups. The buffer is checked once, here, and must not change afterwards."""
 
-    def __init__(self, buffer: "memoryview | bytes") -> None:
+    def __init__(self, buffer: bytes | memoryview | mmap) -> None:
         """Open a buffer. Raises TableError when it is damaged, cut, or of another version."""
         view = memoryview(buffer).toreadonly().cast("B")
         if len(view) < _BODY:

@@ -1,0 +1,162 @@
+"""The settings of the server: defaults, a configuration file, and what the command line says over both.
+
+Owns every setting, its form and its limits. A configuration file is YAML; what is wrong in it is a problem with file,
+line and column. Knows nothing of zones.
+"""
+
+import ipaddress
+from collections.abc import Mapping as AbstractMapping
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
+
+from dnsbl_server.document import Mapping, Node, Scalar, Sequence, describe, open_regular, read_document
+from dnsbl_server.problem import Place, Problems
+from dnsbl_server.values import parse_duration, parse_printable
+
+_MAX_SIZE = 1 << 20
+
+
+class Endpoint(NamedTuple):
+    """An address and a port to listen on; port 0 takes any free one."""
+
+    address: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
+
+DEFAULT_LISTEN = (Endpoint("127.0.0.1", 5300), Endpoint("::1", 5300))
+
+
+def parse_endpoint(text: str) -> Endpoint:
+    """An endpoint `192.0.2.1:53` or `[2001:db8::1]:53`; `*:53` is every IPv4 address. Raises ValueError."""
+    address, colon, port = text.rpartition(":")
+    if not (colon and port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535):
+        raise ValueError("not ADDRESS:PORT; write 192.0.2.1:53, 0.0.0.0:53 or [::]:53")
+    bracketed = address.startswith("[") and address.endswith("]")
+    address = address[1:-1] if bracketed else "0.0.0.0" if address == "*" else address  # noqa: S104
+    try:
+        version = ipaddress.ip_address(address).version
+    except ValueError:
+        raise ValueError("not ADDRESS:PORT; the address is numeric, like 192.0.2.1:53 or [::]:53") from None
+    if bracketed != (version == 6):
+        raise ValueError("an IPv6 address stands in brackets, like [::1]:53, and an IPv4 address does not")
+    return Endpoint(address, int(port))
+
+
+def parse_metrics(text: str) -> Endpoint | None:
+    """An endpoint, or `off`."""
+    return None if text == "off" else parse_endpoint(text)
+
+
+def _endpoint(value: object) -> object:
+    return parse_endpoint(value) if isinstance(value, str) else value
+
+
+def _metrics(value: object) -> object:
+    return parse_metrics(value) if isinstance(value, str) else value
+
+
+def _seconds(value: object) -> object:
+    return parse_duration(value) if isinstance(value, str) else value
+
+
+def _several(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+def _text(value: object) -> object:
+    return parse_printable(value) if isinstance(value, str) else value
+
+
+Seconds = Annotated[int, BeforeValidator(_seconds)]
+Text = Annotated[str, BeforeValidator(_text), Field(max_length=255)]
+Listen = Annotated[Endpoint, BeforeValidator(_endpoint), PlainSerializer(str)]
+
+
+class Settings(BaseModel):
+    """Every setting of the server; durations in seconds, sizes in bytes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    zones: Annotated[tuple[str, ...], BeforeValidator(_several), Field(min_length=1)] = ("zones",)
+    listen: Annotated[tuple[Listen, ...], BeforeValidator(_several), Field(min_length=1)] = DEFAULT_LISTEN
+    metrics: Annotated[Endpoint | None, BeforeValidator(_metrics)] = Endpoint("127.0.0.1", 9353)
+    log_format: Literal["text", "json"] = "text"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    version_text: Text | None = None
+    server_id: Text | None = None
+    tcp_connections: Annotated[int, Field(ge=1, le=50000)] = 500
+    tcp_idle_timeout: Annotated[Seconds, Field(ge=1, le=3600)] = 10
+    receive_buffer: Annotated[int, Field(ge=4096, le=1 << 30)] = 4 << 20
+    load_timeout: Annotated[Seconds, Field(ge=1, le=86400)] = 600
+    poll_interval: Annotated[Seconds, Field(ge=1, le=86400)] = 10
+
+
+def read_settings(path: str | None, flags: AbstractMapping[str, Any], problems: Problems) -> Settings | None:
+    """The settings: defaults, under those of a file, under the flags that were given. None where there is a problem."""
+    document = _read(path, problems) if path is not None else Mapping({}, 0, 0)
+    if not isinstance(document, Mapping):
+        return None
+    given = {key: _plain(node) for key, (_, node) in document.fields.items()}
+    if problems.errors:
+        return None
+    try:
+        return Settings.model_validate({**given, **flags})
+    except ValidationError as error:
+        for each in error.errors():
+            _report(each, document, path or "", problems)
+        return None
+
+
+def _read(path: str, problems: Problems) -> Node | None:
+    try:
+        with open_regular(path) as stream:
+            data = stream.read(_MAX_SIZE)
+    except OSError as error:
+        problems.error(Place(path), "", describe(error))
+        return None
+    found = Problems()
+    document = read_document(data, path, found)
+    if document is None and not data.strip():
+        return Mapping({}, 0, 0)
+    problems.extend(found)
+    if document is not None and not isinstance(document, Mapping):
+        place = Place(path, document.line, document.column)
+        problems.error(place, "", f"a configuration file is a mapping with the keys {_keys()}")
+    return document
+
+
+def _keys() -> str:
+    return ", ".join(Settings.model_fields)
+
+
+def _plain(node: Node) -> object:
+    if isinstance(node, Scalar):
+        return node.text
+    if isinstance(node, Sequence):
+        return [_plain(item) for item in node.items]
+    return {key: _plain(value) for key, (_, value) in node.fields.items()}
+
+
+def _report(error: Any, document: Mapping, path: str, problems: Problems) -> None:
+    """Add a problem for an error of pydantic's, at the place of the value it is about."""
+    location = error["loc"]
+    node: Node = document
+    value = ""
+    for step in location:
+        if isinstance(node, Mapping) and step in node.fields:
+            key, node = node.fields[step]
+            if error["type"] == "extra_forbidden":
+                node = key
+        elif isinstance(node, Sequence) and isinstance(step, int):
+            node = node.items[step]
+    if isinstance(node, Scalar):
+        value = node.text
+    message = str(error["ctx"]["error"]) if error["type"] == "value_error" else error["msg"]
+    if error["type"] == "extra_forbidden":
+        message = f"unknown key; there are {_keys()}"
+    place = Place(path, node.line, node.column) if node is not document else Place(path or str(location[0]))
+    problems.error(place, value, message[:1].lower() + message[1:])

@@ -1,0 +1,197 @@
+"""The server as a whole: sockets, zones, metrics and signals, from start to stop.
+
+Owns the order of things: what can fail because of the set-up (sockets, zones) fails before the first answer, and a
+stop answers what has arrived. Knows how the parts fit together, and nothing of their work.
+"""
+
+import asyncio
+import errno
+import logging
+import signal
+import socket
+from contextlib import AsyncExitStack, ExitStack
+
+from dnsbl_server import __version__
+from dnsbl_server.config import DEFAULT_LISTEN, Endpoint, Settings
+from dnsbl_server.loader import Loader, LoaderError
+from dnsbl_server.metrics import MetricsServer
+from dnsbl_server.problem import Problems
+from dnsbl_server.reload import Reloader
+from dnsbl_server.service import Service
+from dnsbl_server.snapshot import Identity
+from dnsbl_server.tcp import TcpConnections, TcpLimits
+from dnsbl_server.udp import UdpListener
+
+log = logging.getLogger(__name__)
+
+_BACKLOG = 1024
+_BIND_ATTEMPTS = 20
+_SO_RCVBUFFORCE = 33  # Linux, socket(7); Python has no name for it
+
+
+class StartError(RuntimeError):
+    """The server cannot start; the text says why and what to do. problems: of the zones, if it is because of them."""
+
+    def __init__(self, message: str, problems: Problems | None = None) -> None:
+        super().__init__(message)
+        self.problems = problems
+
+
+class Server:
+    """A server with its settings. `run` serves until `stop` is called."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.service = Service()
+        self.endpoints: list[Endpoint] = []
+        self.metrics_endpoint: Endpoint | None = None
+        self.reloader: Reloader | None = None
+        self.ready = asyncio.Event()
+        self._stop = asyncio.Event()
+
+    def stop(self) -> None:
+        """Make `run` return."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Serve until stopped. Raises StartError."""
+        settings = self._settings
+        with ExitStack() as sockets:
+            pairs = [self._bind(endpoint, sockets) for endpoint in settings.listen]
+            bound = [pair for pair in pairs if pair is not None]
+            if not bound:
+                raise StartError("no address to listen on is there")
+            async with AsyncExitStack() as stack:
+                await self._serve(bound, sockets, stack)
+
+    async def _serve(
+        self, bound: list[tuple[socket.socket, socket.socket]], sockets: ExitStack, stack: AsyncExitStack
+    ) -> None:
+        settings = self._settings
+        loader = Loader(settings.load_timeout)
+        identity = Identity(settings.version_text, settings.server_id)
+        reloader = Reloader(settings.zones, self.service, identity, loader, settings.poll_interval)
+        self.reloader = reloader
+        stack.push_async_callback(reloader.close)
+        self._handle_signals(reloader, stack)
+        if settings.metrics is not None:
+            try:
+                metrics = MetricsServer(settings.metrics, self.service, lambda: reloader.statuses, __version__)
+            except OSError as error:
+                raise StartError(_cannot_listen(settings.metrics, "metrics", error)) from error
+            stack.callback(metrics.close)
+            self.metrics_endpoint = metrics.endpoint
+        if not await self._load(reloader):
+            return
+        sockets.pop_all()  # from here on the listeners own them
+        limits = TcpLimits(settings.tcp_connections, settings.tcp_idle_timeout)
+        connections = TcpConnections(lambda packet: self.service.answer(packet, "tcp"), limits)
+        self.service.tcp_connections = connections.__len__
+        loop = asyncio.get_running_loop()
+        for udp, tcp in bound:
+            listener = UdpListener(
+                udp, lambda packet: self.service.answer(packet, "udp"), lambda: self.service.count_dropped("udp")
+            )
+            stack.callback(listener.close)
+            server = await loop.create_server(connections.protocol, sock=tcp, backlog=_BACKLOG)
+            stack.callback(server.close)
+        stack.callback(connections.close)
+        for endpoint in self.endpoints:
+            log.info("listening on %s (UDP and TCP)", endpoint)
+        if self.metrics_endpoint:
+            log.info("metrics on http://%s/metrics", self.metrics_endpoint)
+        log.info("ready: dnsbl-server %s serves %d zones", __version__, len(self.service.snapshot.zones))
+        self.ready.set()
+        reloading = asyncio.create_task(reloader.run())
+        stopping = asyncio.create_task(self._stop.wait())
+        await asyncio.wait((reloading, stopping), return_when=asyncio.FIRST_COMPLETED)
+        log.info("stopping")
+        for task in (reloading, stopping):
+            task.cancel()
+        reloader.close_loader()
+        outcome, _ = await asyncio.gather(reloading, stopping, return_exceptions=True)
+        if isinstance(outcome, Exception):
+            raise outcome
+
+    async def _load(self, reloader: Reloader) -> bool:
+        """Load the zones for the first time; whether there was no stop meanwhile."""
+        log.info("loading zones from %s", ", ".join(self._settings.zones))
+        loading = asyncio.create_task(reloader.start())
+        stopping = asyncio.create_task(self._stop.wait())
+        await asyncio.wait((loading, stopping), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not loading.done():
+            reloader.close_loader()
+            await asyncio.gather(loading, return_exceptions=True)
+            return False
+        try:
+            problems = loading.result()
+        except LoaderError as error:
+            raise StartError(str(error)) from error
+        if problems.errors:
+            raise StartError("the zones have errors; nothing is served", problems)
+        return True
+
+    def _handle_signals(self, reloader: Reloader, stack: AsyncExitStack) -> None:
+        loop = asyncio.get_running_loop()
+        handlers = {signal.SIGTERM: self.stop, signal.SIGINT: self.stop, signal.SIGHUP: reloader.request}
+        for number, handler in handlers.items():
+            loop.add_signal_handler(number, handler)
+            stack.callback(loop.remove_signal_handler, number)
+
+    def _bind(self, endpoint: Endpoint, sockets: ExitStack) -> tuple[socket.socket, socket.socket] | None:
+        """A UDP and a TCP socket on one endpoint; None for a default one that this machine does not have."""
+        for attempt in range(_BIND_ATTEMPTS):
+            try:
+                udp = sockets.enter_context(self._socket(endpoint, socket.SOCK_DGRAM))
+                port = udp.getsockname()[1]
+                tcp = sockets.enter_context(self._socket(Endpoint(endpoint.address, port), socket.SOCK_STREAM))
+            except OSError as error:
+                is_taken = error.errno == errno.EADDRINUSE
+                if endpoint.port == 0 and is_taken and attempt < _BIND_ATTEMPTS - 1:
+                    continue  # somebody has the TCP port of that number
+                is_missing = error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+                if is_missing and self._settings.listen == DEFAULT_LISTEN and endpoint == DEFAULT_LISTEN[1]:
+                    log.warning("this machine has no IPv6 loopback address; not listening on %s", endpoint)
+                    return None
+                raise StartError(_cannot_listen(endpoint, "DNS", error)) from error
+            self.endpoints.append(Endpoint(endpoint.address, port))
+            return udp, tcp
+        raise AssertionError("unreachable")
+
+    def _socket(self, endpoint: Endpoint, kind: socket.SocketKind) -> socket.socket:
+        family = socket.AF_INET6 if ":" in endpoint.address else socket.AF_INET
+        sock = socket.socket(family, kind)
+        try:
+            sock.setblocking(False)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            if kind == socket.SOCK_STREAM:
+                # A restart need not wait for the connections of the last run.
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            else:
+                _set_receive_buffer(sock, self._settings.receive_buffer)
+            sock.bind((endpoint.address, endpoint.port))
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+
+def _set_receive_buffer(sock: socket.socket, size: int) -> None:
+    """Room for what arrives while the server is busy; past the system's limit where that is allowed."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, size)
+    except OSError:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+
+
+def _cannot_listen(endpoint: Endpoint, what: str, error: OSError) -> str:
+    reasons = {
+        errno.EADDRINUSE: "another program has this port; stop it, or choose another port",
+        errno.EADDRNOTAVAIL: "this machine does not have that address",
+        errno.EAFNOSUPPORT: "this machine has no such addresses (no IPv6?)",
+        errno.EACCES: "ports below 1024 need privilege; give the program CAP_NET_BIND_SERVICE, or choose another port",
+    }
+    reason = reasons.get(error.errno or 0, error.strerror or str(error))
+    return f"cannot listen on {endpoint} for {what}: {reason}"
