@@ -107,7 +107,10 @@ _paths = click.argument("paths", metavar="[PATH]...", nargs=-1)
     help="Serve DNS here, over UDP and TCP; may be repeated. [default: 127.0.0.1:5300 and [::1]:5300]",
 )
 @click.option(
-    "--metrics", type=_EndpointType(), help="Serve /metrics and /healthz here, or 'off'. [default: 127.0.0.1:9353]"
+    "--metrics",
+    metavar="ADDR:PORT",
+    callback=_parsed(parse_metrics),
+    help="Serve /metrics and /healthz here, or 'off'. [default: 127.0.0.1:9353]",
 )
 @click.option("--config", metavar="FILE", help="A YAML file with settings; flags win over it.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="How log lines are written. [default: text]")
