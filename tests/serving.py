@@ -1,0 +1,111 @@
+"""A real server process for tests: started on free ports, its log at hand, stopped by its own process id."""
+
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+
+import dns.message
+import dns.query
+from prometheus_client.parser import text_string_to_metric_families
+
+# Long enough for the slowest machine; no test passes by waiting this long.
+PATIENCE = 60.0
+
+
+class ServerProcess:
+    """`dnsbl-server serve` on free loopback ports, unless `listen` says otherwise. Use it as a context."""
+
+    def __init__(self, *arguments: str, listen: tuple[str, ...] = ("127.0.0.1:0",), cwd: Path | None = None) -> None:
+        command = [sys.executable, "-m", "dnsbl_server", "serve", "--metrics", "127.0.0.1:0"]
+        for endpoint in listen:
+            command += ["--listen", endpoint]
+        self._process = subprocess.Popen([*command, *arguments], stderr=subprocess.PIPE, text=True, cwd=cwd)
+        self.pid = self._process.pid
+        self.log: list[str] = []
+        self._grown = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.endpoints: list[tuple[str, int]] = []
+        self.metrics_url = ""
+
+    def __enter__(self) -> "ServerProcess":
+        self.wait_for("ready: ")
+        for line in self.log:
+            if found := re.search(r"listening on \[?([0-9a-f.:]+?)\]?:(\d+) ", line):
+                self.endpoints.append((found[1], int(found[2])))
+            if found := re.search(r"metrics on (http://\S+)/metrics", line):
+                self.metrics_url = found[1]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        self._reader.join()
+        assert self._process.stderr is not None
+        self._process.stderr.close()
+
+    @property
+    def host(self) -> str:
+        return self.endpoints[0][0]
+
+    @property
+    def port(self) -> int:
+        return self.endpoints[0][1]
+
+    def _read(self) -> None:
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            with self._grown:
+                self.log.append(line.rstrip("\n"))
+                self._grown.notify_all()
+        with self._grown:
+            self._grown.notify_all()
+
+    def wait_for(self, text: str, count: int = 1, patience: float = PATIENCE) -> str:
+        """Wait until `count` lines of the log hold a text, and return the last of them."""
+        end = time.monotonic() + patience
+        with self._grown:
+            while True:
+                lines = [line for line in self.log if text in line]
+                if len(lines) >= count:
+                    return lines[count - 1]
+                assert self._process.poll() is None, "the server ended:\n" + "\n".join(self.log)
+                left = end - time.monotonic()
+                assert left > 0, f"no {text!r} in the log:\n" + "\n".join(self.log)
+                self._grown.wait(min(left, 1.0))
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def wait(self) -> int:
+        """Wait for the end; the exit status."""
+        status = self._process.wait(PATIENCE)
+        self._reader.join()
+        return status
+
+    def ask(self, name: str, qtype: str = "A", tcp: bool = False, **options: object) -> dns.message.Message:
+        """Ask one question with an independent client."""
+        query = dns.message.make_query(name, qtype, **options)  # type: ignore[arg-type]
+        send = dns.query.tcp if tcp else dns.query.udp
+        return send(query, self.host, PATIENCE, self.port)
+
+    def get(self, path: str) -> str:
+        with urllib.request.urlopen(self.metrics_url + path, timeout=PATIENCE) as response:
+            return str(response.read().decode())
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The value of one metric; 0 where there is no such series."""
+        for family in text_string_to_metric_families(self.get("/metrics")):
+            for sample in family.samples:
+                if sample.name == name and labels.items() <= sample.labels.items():
+                    return float(sample.value)
+        return 0.0
