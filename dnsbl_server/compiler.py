@@ -6,7 +6,7 @@ each other, and every distinct outcome becomes one answer, with its successors w
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeVar
 from zlib import crc32
 
@@ -73,7 +73,7 @@ def compile_zone(
     prints: list[int] = []
     expired = 0
     for block_list in zone.lists:
-        current = [entry for entry in block_list.entries if not chains.is_over(entry.listing)]
+        current = chains.current(block_list.entries)
         expired += len(block_list.entries) - len(current)
         v4_entries = sum(entry.version == 4 for entry in current)
         counts.append({"name": block_list.name, "v4": v4_entries, "v6": len(current) - v4_entries})
@@ -102,7 +102,7 @@ def _describe(zone: Zone) -> dict[str, object]:
     }
 
 
-def _fingerprints(name: str, entries: list[Entry]) -> list[int]:
+def _fingerprints(name: str, entries: Sequence[Entry]) -> list[int]:
     # Numbers hash to the same in every process of one Python, unlike text; hence the checksum of the name.
     of_list = crc32(name.encode())
     return [hash((of_list, version, first, last)) & _PRINT_MASK for version, first, last, *_ in entries]
@@ -129,6 +129,12 @@ class _Chains:
     def is_over(self, listing: Listing) -> bool:
         return 0 < self.expiry(listing) <= self.now
 
+    def current(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """The entries that have not expired."""
+        listings = {id(entry.listing): entry.listing for entry in entries}
+        over = {key for key, listing in listings.items() if self.is_over(listing)}
+        return [entry for entry in entries if id(entry.listing) not in over] if over else entries
+
     @property
     def next_expiry(self) -> int:
         """When the next listing expires, in seconds since 1970; 0 is never."""
@@ -153,9 +159,17 @@ def _flatten(prefixes: Prefixes, bits: int, number: int, chains: _Chains) -> lis
     # The entries that hold the current position, outermost first: last address and chain.
     stack: list[tuple[int, int]] = []
     position = 0
+    # Neighbours mostly share their listing, and most entries lie in no other one.
+    listing: Listing | None = None
+    over = False
+    root = -1
     for key in sorted(prefixes):
-        listing = prefixes[key].listing
-        if chains.is_over(listing):
+        entry = prefixes[key]
+        if entry.listing is not listing:
+            listing = entry.listing
+            over = chains.is_over(listing)
+            root = -1 if over else chains.extend(number, listing, -1)
+        if over:
             continue
         first = key >> 8
         while stack and stack[-1][0] < first:
@@ -163,9 +177,12 @@ def _flatten(prefixes: Prefixes, bits: int, number: int, chains: _Chains) -> lis
             if position <= last:
                 spans.append((position, last, chain))
                 position = last + 1
-        if stack and position < first:
-            spans.append((position, first - 1, stack[-1][1]))
-        chain = chains.extend(number, listing, stack[-1][1] if stack else -1)
+        if stack:
+            if position < first:
+                spans.append((position, first - 1, stack[-1][1]))
+            chain = chains.extend(number, entry.listing, stack[-1][1])
+        else:
+            chain = root
         stack.append((first | ((1 << (bits - (key & 0xFF))) - 1), chain))
         position = first
     while stack:
@@ -226,7 +243,8 @@ def _subtract(spans: list[Span[T]], holes: list[tuple[int, int]]) -> list[Span[T
 def _lay_over(under: list[Span[Chains]], over: list[Span[int]]) -> list[Span[Chains]]:
     """Both layers in one: where they overlap, the chains add up."""
     if not under:
-        return [(first, last, (chain,)) for first, last, chain in over]
+        alone = {chain: (chain,) for _, _, chain in over}
+        return [(first, last, alone[chain]) for first, last, chain in over]
     merged: list[Span[Chains]] = []
     ours, theirs = iter(under), iter(over)
     a, b = next(ours, None), next(theirs, None)
@@ -272,16 +290,24 @@ class _Answers:
         """The spans with the numbers of their answers; neighbours with one answer become one."""
         intervals = Intervals([], [], [])
         firsts, lasts, answers = intervals
+        before: Chains = ()
+        number = 0
+        end = -2
         for first, last, held in spans:
-            number = self._of_chains.get(held)
-            if number is None:
-                number = self._of_chains[held] = self._resolve(held)
-            if answers and answers[-1] == number and lasts[-1] == first - 1:
+            if held is not before:
+                before = held
+                known = self._of_chains.get(held)
+                following = self._of_chains[held] = self._resolve(held) if known is None else known
+                if following != number:
+                    number = following
+                    end = -2
+            if first == end + 1:
                 lasts[-1] = last
             else:
                 firsts.append(first)
                 lasts.append(last)
                 answers.append(number)
+            end = last
         return intervals
 
     def number_of(self, answer: Answer) -> int:

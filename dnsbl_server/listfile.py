@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from socket import AF_INET, inet_pton
 from typing import IO
 
-from dnsbl_server.address import Net, parse_net
+from dnsbl_server.address import parse_net
 from dnsbl_server.document import describe, open_regular
 from dnsbl_server.problem import Place, Problems
 
@@ -23,8 +23,8 @@ _CHUNK = 1 << 20
 
 def read_list_file(
     path: str, problems: Problems, progress: Callable[[str, int], None]
-) -> Iterator[tuple[Net, str, int]]:
-    """Yield the net, its text and its line number for each line that holds one.
+) -> Iterator[tuple[int, int, int, str, int]]:
+    """Yield version, first and last address, the text and its line number, for each line that holds a net.
 
     `progress` is told the path and the number of lines read, now and then.
     """
@@ -36,7 +36,7 @@ def read_list_file(
                 try:
                     # Nearly every line of nearly every list is an IPv4 address and nothing else.
                     first = int.from_bytes(inet_pton(AF_INET, line))
-                    yield Net(4, first, first), line, number
+                    yield 4, first, first, line, number
                     continue
                 except (OSError, ValueError):
                     pass
@@ -44,7 +44,7 @@ def read_list_file(
                 if not text:
                     continue
                 try:
-                    yield parse_net(text), text, number
+                    yield *parse_net(text), text, number
                 except ValueError as error:
                     problems.error(Place(path, number, line.index(text) + 1), text, str(error))
             progress(path, number)

@@ -93,6 +93,7 @@ class Reloader:
     async def start(self) -> Problems:
         """The first load. With any error in the problems, nothing is in service."""
         problems = Problems()
+        started = time.monotonic()
         files = await asyncio.to_thread(find_zone_files, self._paths, problems)
         if problems.errors:
             return problems
@@ -101,7 +102,7 @@ class Reloader:
             for table in loaded.tables:
                 table.close()
             return loaded.problems
-        self._take(files, loaded, time.monotonic())
+        self._take(files, loaded, started)
         self._watcher.watch(self._directories())
         return loaded.problems
 

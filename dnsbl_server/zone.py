@@ -5,6 +5,7 @@ Owns `Zone`, `BlockList`, `Entry` and what they are made of. All are immutable. 
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 from dnsbl_server.address import Net, format_address
@@ -132,6 +133,7 @@ class Zone:
     exclusions: tuple[Exclusion, ...] = ()
 
 
+@lru_cache(10000)
 def format_time(moment: datetime) -> str:
     """A date where it is midnight UTC, else the time to the second."""
     moment = moment.astimezone(UTC)

@@ -416,12 +416,11 @@ class _Reader:
         before = len(self._problems)
         count = len(entries)
         add = entries.append
-        for net, text, number in read_list_file(path, self._problems, self._progress):
-            version, first, last = net
+        for version, first, last, text, number in read_list_file(path, self._problems, self._progress):
             if version == 4 and (last < LOOPBACK_FIRST or first > LOOPBACK_LAST):
                 add(Entry(version, first, last, text, path, number, 0, listing))
             else:
-                self._add(entries, net, text, Place(path, number), listing)
+                self._add(entries, Net(version, first, last), text, Place(path, number), listing)
         if len(entries) == count and len(self._problems) == before:
             self._problems.warning(Place(path), "", "the list file has no entries")
 
@@ -467,6 +466,8 @@ class _Reader:
         if key in self._checked_texts:
             return
         self._checked_texts.add(key)
+        if described.longest(listing) <= SHORT_TEXT:
+            return
         shown = describe_listing(described.zone, described.list, described.text, listing)
         size = len(shown) + shown.count(ADDRESS_MARK) * ((15 if version == 4 else 39) - 1)
         if size > MAX_TEXT:
@@ -482,3 +483,8 @@ class _Described(NamedTuple):
     zone: str
     list: str
     text: Text
+
+    def longest(self, listing: Listing) -> int:
+        """A length that no TXT answer of the listing passes; much cheaper than making one."""
+        values = max(39, len(listing.reason), len(self.zone), len(self.list), 17 * len(listing.codes))
+        return sum(len(part) for part in self.text.parts[::2]) + values * (len(self.text.parts) // 2)
