@@ -33,6 +33,8 @@ Span = tuple[int, int, T]
 Chains = tuple[int, ...]
 
 _PRINT_MASK = (1 << 64) - 1
+# Larger than any prefix as a number.
+_PAST_ALL = 1 << 200
 
 
 class Compiled(NamedTuple):
@@ -87,7 +89,7 @@ def compile_zone(
         "next_expiry": chains.next_expiry,
     }
     addresses = {version: sum(last - first + 1 for first, last, _ in spans) for version, spans in merged.items()}
-    return Compiled(pack(meta, v4, v6, answers.records, sorted(prints)), addresses, expired)
+    return Compiled(pack(meta, v4, v6, answers.records, prints), addresses, expired)
 
 
 def _describe(zone: Zone) -> dict[str, object]:
@@ -105,7 +107,7 @@ def _describe(zone: Zone) -> dict[str, object]:
 def _fingerprints(name: str, entries: Sequence[Entry]) -> list[int]:
     # Numbers hash to the same in every process of one Python, unlike text; hence the checksum of the name.
     of_list = crc32(name.encode())
-    return [hash((of_list, version, first, last)) & _PRINT_MASK for version, first, last, *_ in entries]
+    return [hash((of_list, entry[0], entry[1], entry[2])) & _PRINT_MASK for entry in entries]
 
 
 class _Chains:
@@ -163,7 +165,8 @@ def _flatten(prefixes: Prefixes, bits: int, number: int, chains: _Chains) -> lis
     listing: Listing | None = None
     over = False
     root = -1
-    for key in sorted(prefixes):
+    keys = sorted(prefixes)
+    for key, following in zip(keys, [*keys[1:], _PAST_ALL], strict=False):
         entry = prefixes[key]
         if entry.listing is not listing:
             listing = entry.listing
@@ -183,8 +186,14 @@ def _flatten(prefixes: Prefixes, bits: int, number: int, chains: _Chains) -> lis
             chain = chains.extend(number, entry.listing, stack[-1][1])
         else:
             chain = root
-        stack.append((first | ((1 << (bits - (key & 0xFF))) - 1), chain))
-        position = first
+        last = first | ((1 << (bits - (key & 0xFF))) - 1)
+        if following >> 8 > last:
+            # Nothing lies inside it.
+            spans.append((first, last, chain))
+            position = last + 1
+        else:
+            stack.append((last, chain))
+            position = first
     while stack:
         last, chain = stack.pop()
         if position <= last:

@@ -10,7 +10,7 @@ the answer. Little-endian; all offsets count from the start of the buffer.
     index     offset in `answers` of each answer, 64 bits; number 0 means not listed
     answers   expires 64, next 32, ttl 32, codes and texts 16 each; the codes 32; per text list 16, length 16, offset 32
     texts     TXT answers, the client's address marked by a NUL
-    prints    a 64-bit fingerprint of each entry, sorted: what a reload added and removed
+    prints    a 64-bit fingerprint of each entry: what a reload added and removed
 
 An answer is good until it expires; `next` is the one that holds from then on. So a lookup is right to the second,
 however long ago the table was made.
@@ -66,7 +66,7 @@ class Intervals(NamedTuple):
 def pack(
     meta: Mapping[str, Any], v4: Intervals, v6: Intervals, answers: Sequence[Answer], prints: Sequence[int]
 ) -> bytes:
-    """Write a table. The answer with number n is `answers[n - 1]`; prints are sorted."""
+    """Write a table. The answer with number n is `answers[n - 1]`."""
     index = array("Q", [0])
     records = bytearray()
     texts = bytearray()
