@@ -128,7 +128,7 @@ def _find(snapshot: Snapshot, zone: ServedZone, query: Query, labels: Labels, no
     answer = zone.table.find(*address, now) if address else None
     if address and answer:
         return _find_listed(zone, query, address, answer, now)
-    if partial or snapshot.has_zone_below(labels):
+    if partial or snapshot.has_zone_at_or_below(labels):
         return _Found(Outcome.NODATA)
     return _Found(Outcome.NOT_LISTED, NXDOMAIN)
 

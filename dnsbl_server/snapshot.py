@@ -71,5 +71,5 @@ class Snapshot:
                 return zone
         return None
 
-    def has_zone_below(self, labels: Labels) -> bool:
-        return labels in self._above
+    def has_zone_at_or_below(self, labels: Labels) -> bool:
+        return labels in self._above or labels in self.zones
