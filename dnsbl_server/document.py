@@ -155,7 +155,7 @@ class _Builder:
                 if event.anchor is not None or event.tag is not None:
                     self._refuse_properties(event)
                 mark = event.start_mark
-                self._place(Scalar(event.value, mark.line + 1, mark.column + 1, event.style is None))
+                self._place(Scalar(event.value, mark.line + 1, mark.column + 1, not event.style))
             elif kind is MappingStartEvent or kind is SequenceStartEvent:
                 self._open(event)
             elif kind is MappingEndEvent or kind is SequenceEndEvent:
