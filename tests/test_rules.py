@@ -19,7 +19,7 @@ BROKEN = [
     (ZONE, "1:1: the zone lists nothing: it needs entries, files or lists"),
     (ZONE + "entires: [192.0.2.1]\nfiles: []\n", "2:1: entires: unknown key; did you mean entries?"),
     (ZONE + "zone: other.example\nentries: []\n", "2:1: zone: duplicate key, first at {file}:1:1"),
-    (ZONE + "ttl:\nentries: []\n", "2:1: the value is missing"),
+    (ZONE + "ttl:\nentries: []\n", "2:5: the value is missing"),
     (ZONE + "ttl: [1, 2]\nentries: []\n", "2:6: expected a single value"),
     (ZONE + "ttl: 1:20\nentries: []\n", "2:6: 1:20: not a duration"),
     (ZONE + "ttl: 2147483648\nentries: []\n", "2:6: 2147483648: a TTL is at most 2147483647 seconds"),
