@@ -60,6 +60,7 @@ class _File:
 
     status: ZoneStatus = field(default_factory=ZoneStatus)
     sources: dict[str, Signature] = field(default_factory=dict)
+    tried_at: float = 0.0
     expiry_not_before: float = 0.0
 
 
@@ -77,6 +78,7 @@ class Reloader:
         self._watcher = Watcher(self._hint)
         self._wake = asyncio.Event()
         self._force = False
+        self._unreadable: set[str] = set()
         self._retry_at = 0.0
         self._retry_delay = _RETRY[0]
         # By zone file. Replaced as a whole, so that other threads may read it.
@@ -158,7 +160,8 @@ class Reloader:
         return {
             path: max(float(due), file.expiry_not_before)
             for path, file in self._files.items()
-            if file.status.table and (due := file.status.table.table.meta["next_expiry"])
+            # One try for each: should the files be broken by then, the table still answers what is right.
+            if file.status.table and (due := file.status.table.table.meta["next_expiry"]) > file.tried_at
         }
 
     async def _look(self, force: bool) -> None:
@@ -168,8 +171,10 @@ class Reloader:
         if problems.errors:
             # A directory that cannot be read, or is suddenly empty, takes no zone out of service.
             for problem in problems:
-                log.error("%s; its zones stay in service", problem)
+                if str(problem) not in self._unreadable:
+                    log.error("%s; its zones stay in service", problem)
             files = list(dict.fromkeys([*files, *self._files]))
+        self._unreadable = {str(problem) for problem in problems}
         gone = [path for path in self._files if path not in files]
         now = time.time()
         due = {path for path, at in self._expiries().items() if at <= now}
@@ -183,6 +188,8 @@ class Reloader:
         failed = {path for path, file in self._files.items() if not file.status.last_succeeded}
         wanted = [path for path in files if path in wanted or path in failed]
         started = time.monotonic()
+        for path in due:
+            self._files[path].tried_at = now
         loaded = await self._load(wanted, gone)
         for path in due:
             self._files[path].expiry_not_before = now + _EXPIRY_SHARE * (time.monotonic() - started)

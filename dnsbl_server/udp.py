@@ -15,7 +15,8 @@ log = logging.getLogger(__name__)
 
 # Packets taken in one go, so that a flood on one socket leaves the others their turn.
 _BATCH = 64
-_MAX_PACKET = 65535
+# The longest message that is a query; more is cut off, and so answered with FORMERR.
+_MAX_PACKET = 4096
 # Linux numbers that Python's socket module does not name everywhere (ip(7), ipv6(7)).
 _IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8)
 _PKTINFO4 = struct.Struct("=I4s4s")

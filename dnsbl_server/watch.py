@@ -68,16 +68,19 @@ class Watcher:
         self._changed = changed
         self._directories: Directories = {}
         self._task: asyncio.Task[None] | None = None
+        self._failed = False
 
     def watch(self, directories: Directories) -> bool:
         """Watch these directories and no others; whether that is a change, after which one look is owed."""
-        if directories == self._directories and self._task is not None and not self._task.done():
-            return False
-        self._directories = directories
-        if self._task is not None:
-            self._task.cancel()
-        self._task = asyncio.create_task(self._run(list(directories)))
-        return True
+        changed = directories != self._directories
+        if changed:
+            self._failed = False
+        if changed or self._task is None or self._task.done():
+            if self._task is not None:
+                self._task.cancel()
+            self._directories = directories
+            self._task = asyncio.create_task(self._run(list(directories)))
+        return changed
 
     async def close(self) -> None:
         """Stop watching."""
@@ -100,5 +103,7 @@ class Watcher:
             async for _ in changes:
                 self._changed()
         except (OSError, RuntimeError) as error:
-            # Too many watches, a directory that has just gone: what is left is looking now and then.
-            log.warning("cannot watch %s: %s", ", ".join(directories), error)
+            # Too many watches, a directory that has just gone: tried again when the next look is due.
+            if not self._failed:
+                log.warning("cannot watch %s, only looking now and then: %s", ", ".join(directories), error)
+            self._failed = True
