@@ -6,13 +6,15 @@ places; whoever calls adds the place to the error.
 
 import re
 from datetime import UTC, datetime, timedelta
+from ipaddress import IPv6Address
 
-from dnsbl_server.address import parse_address
+from dnsbl_server.address import format_address, parse_address
 from dnsbl_server.zone import Text
 
 MAX_TTL = (1 << 31) - 1  # RFC 2181 section 8
 # The longest reversed address, 32 nibbles of two bytes each, and the zone name have 255 bytes together.
 MAX_ZONE_WIRE = 255 - 64
+MAX_TEXT = 500  # bytes of a TXT answer: what Postfix shows
 PLACEHOLDERS = ("ip", "reason", "zone", "list", "code", "listed", "expires")
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -21,6 +23,7 @@ _TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2})?(?: ?(?:Z|UTC|[+-][0-9]{2}:[0-9]{2}))?)?",
     re.ASCII,
 )
+_LIST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", re.ASCII)
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
 
 
@@ -129,6 +132,36 @@ def parse_printable(text: str) -> str:
         if not " " <= character <= "~":
             raise ValueError(f"only printable ASCII; U+{ord(character):04X} stands at character {position + 1}")
     return text
+
+
+def parse_list_name(text: str) -> str:
+    """The name of a list, which stands in metrics and texts."""
+    if not _LIST_NAME.fullmatch(text):
+        raise ValueError("a list name is 1 to 63 letters, digits, _ . and -, and starts with a letter or digit")
+    return text
+
+
+def parse_ipv4(text: str) -> str:
+    """The value of an A record."""
+    version, number = parse_address(text)
+    if version != 4 or ":" in text:
+        raise ValueError("not an IPv4 address")
+    return format_address(4, number)
+
+
+def parse_ipv6(text: str) -> str:
+    """The value of an AAAA record."""
+    try:
+        return str(IPv6Address(text if "%" not in text else ""))
+    except ValueError:
+        raise ValueError("not an IPv6 address") from None
+
+
+def parse_text(text: str) -> str:
+    """The value of a TXT record."""
+    if len(text) > MAX_TEXT:
+        raise ValueError(f"a text is at most {MAX_TEXT} bytes long, this has {len(text)}")
+    return parse_printable(text)
 
 
 def parse_template(text: str) -> Text:

@@ -5,13 +5,10 @@ and reading goes on, so that one run shows all of it; a file with any error yiel
 no clock.
 """
 
-import difflib
 import os
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
-from ipaddress import IPv6Address
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from dnsbl_server.address import (
     LOOPBACK_FIRST,
@@ -19,31 +16,33 @@ from dnsbl_server.address import (
     MAPPED_FIRST,
     MAPPED_LAST,
     Net,
-    format_address,
-    parse_address,
     parse_net,
 )
 from dnsbl_server.document import (
     MAX_SIZE,
-    Mapping,
     Node,
     Scalar,
-    Sequence,
     Signature,
     describe,
     open_regular,
     read_document,
     signature,
 )
+from dnsbl_server.fields import Fields, NodeReader
 from dnsbl_server.listfile import read_list_file
 from dnsbl_server.problem import Place, Problems
 from dnsbl_server.values import (
+    MAX_TEXT,
     parse_code,
     parse_exchange,
     parse_expiry,
+    parse_ipv4,
+    parse_ipv6,
+    parse_list_name,
     parse_name,
     parse_printable,
     parse_template,
+    parse_text,
     parse_time,
     parse_ttl,
     parse_zone_name,
@@ -66,7 +65,6 @@ from dnsbl_server.zone import (
     describe_listing,
 )
 
-MAX_TEXT = 500  # bytes of a TXT answer: what Postfix shows
 SHORT_TEXT = 255  # bytes of its first string: what Exim shows
 LONG_TTL = 604800
 
@@ -74,11 +72,8 @@ _LIST_KEYS = ("entries", "files", "code", "txt", "reason", "except")
 _ZONE_KEYS = ("zone", "description", "ttl", "negative_ttl", "ns", "soa", "apex", "lists", *_LIST_KEYS)
 _ENTRY_KEYS = ("net", "reason", "code", "ttl", "listed", "expires")
 _SOA_KEYS = ("mname", "rname", "refresh", "retry", "expire")
-_LIST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", re.ASCII)
 _PROGRESS_EVERY = 20000
 
-T = TypeVar("T")
-Fields = dict[str, tuple[Scalar, Node]]
 Progress = Callable[[str, int], None]
 
 
@@ -119,132 +114,36 @@ def _identity(text: str) -> str:
     return text
 
 
-def _parse_list_name(text: str) -> str:
-    if not _LIST_NAME.fullmatch(text):
-        raise ValueError("a list name is 1 to 63 letters, digits, _ . and -, and starts with a letter or digit")
-    return text
-
-
-def _parse_ipv4(text: str) -> str:
-    version, number = parse_address(text)
-    if version != 4 or ":" in text:
-        raise ValueError("not an IPv4 address")
-    return format_address(4, number)
-
-
-def _parse_ipv6(text: str) -> str:
-    try:
-        return str(IPv6Address(text if "%" not in text else ""))
-    except ValueError:
-        raise ValueError("not an IPv6 address") from None
-
-
-def _parse_apex_text(text: str) -> str:
-    if len(text) > MAX_TEXT:
-        raise ValueError(f"a text is at most {MAX_TEXT} bytes long, this has {len(text)}")
-    return parse_printable(text)
-
-
-class _Reader:
+class _Reader(NodeReader):
     """Reads the nodes of one zone file."""
 
     def __init__(self, file: str, problems: Problems, progress: Progress, sources: dict[str, Signature]) -> None:
-        self._file = file
+        super().__init__(file, problems)
         self._sources = sources
-        self._problems = problems
         self._progress = progress
         self._listings: dict[Listing, Listing] = {}
         self._checked_texts: set[tuple[int, int]] = set()
 
-    # Nodes
-
-    def _at(self, node: Node) -> Place:
-        return Place(self._file, node.line, node.column)
-
-    def _error(self, node: Node, message: str, value: str | None = None) -> None:
-        if value is None:
-            value = node.text if isinstance(node, Scalar) else ""
-        self._problems.error(self._at(node), value, message)
-
-    def _fields(self, node: Node, known: Iterable[str], what: str) -> Fields | None:
-        """The keys and values of a mapping; unknown keys are reported and left out."""
-        if not isinstance(node, Mapping):
-            self._error(node, f"{what} is a mapping with the keys {', '.join(known)}")
-            return None
-        known = tuple(known)
-        fields: Fields = {}
-        for name, (key, value) in node.fields.items():
-            if name in known:
-                fields[name] = (key, value)
-                continue
-            close = difflib.get_close_matches(name.lower(), known, 1) if len(name) <= 40 else []
-            hint = f"did you mean {close[0]}?" if close else f"{what} has {', '.join(known)}"
-            self._error(key, f"unknown key; {hint}")
-        return fields
-
-    def _value(self, node: Node, parse: Callable[[str], T]) -> T | None:
-        """The value of a scalar, or None where it has a problem."""
-        if not isinstance(node, Scalar):
-            self._error(node, "expected a single value")
-            return None
-        if node.plain and not node.text:
-            self._error(node, "the value is missing")
-            return None
-        try:
-            return parse(node.text)
-        except ValueError as error:
-            self._error(node, str(error))
-            return None
-
-    def _one(self, fields: Fields, name: str, parse: Callable[[str], T], default: T) -> T:
-        if name not in fields:
-            return default
-        value = self._value(fields[name][1], parse)
-        return default if value is None else value
-
-    def _items(self, fields: Fields, name: str) -> list[Node]:
-        """The nodes of a list; one value stands for a list of one, and nothing for an empty list."""
-        if name not in fields:
-            return []
-        node = fields[name][1]
-        if isinstance(node, Sequence):
-            return node.items
-        if isinstance(node, Scalar):
-            return [] if node.plain and not node.text else [node]
-        self._error(node, f"{name} is a list")
-        return []
-
-    def _many(self, fields: Fields, name: str, parse: Callable[[str], T]) -> tuple[T, ...]:
-        values: dict[T, Node] = {}
-        for node in self._items(fields, name):
-            value = self._value(node, parse)
-            if value is None:
-                continue
-            if value in values:
-                self._error(node, f"stands twice, first at {self._at(values[value])}")
-            values[value] = node
-        return tuple(values)
-
     # The zone
 
     def zone(self, document: Node) -> Zone | None:
-        fields = self._fields(document, _ZONE_KEYS, "a zone file")
+        fields = self.fields(document, _ZONE_KEYS, "a zone file")
         if fields is None:
             return None
         if "zone" not in fields:
-            self._error(document, "the key zone is missing: the domain name of the zone", "")
-        name = self._one(fields, "zone", parse_zone_name, "")
+            self.error(document, "the key zone is missing: the domain name of the zone", "")
+        name = self.one(fields, "zone", parse_zone_name, "")
         ttl = self._ttl(fields, "ttl", DEFAULT_TTL)
         negative_ttl = self._ttl(fields, "negative_ttl", DEFAULT_NEGATIVE_TTL)
-        ns = self._many(fields, "ns", parse_name)
-        for node in self._items(fields, "ns"):
+        ns = self.many(fields, "ns", parse_name)
+        for node in self.items(fields, "ns"):
             self._warn_inside(node, name, "name server")
         return Zone(
             name=name,
-            place=self._at(fields["zone"][1] if "zone" in fields else document),
+            place=self.at(fields["zone"][1] if "zone" in fields else document),
             soa=self._soa(fields, name, ns),
             lists=self._lists(fields, name, ttl),
-            description=self._one(fields, "description", _identity, ""),
+            description=self.one(fields, "description", _identity, ""),
             ttl=ttl,
             negative_ttl=negative_ttl,
             ns=ns,
@@ -253,10 +152,10 @@ class _Reader:
         )
 
     def _ttl(self, fields: Fields, name: str, default: int) -> int:
-        ttl = self._one(fields, name, parse_ttl, default)
+        ttl = self.one(fields, name, parse_ttl, default)
         if ttl > LONG_TTL:
-            self._problems.warning(
-                self._at(fields[name][1]), str(ttl), "more than a week: this long clients keep what is taken off"
+            self.problems.warning(
+                self.at(fields[name][1]), str(ttl), "more than a week: this long clients keep what is taken off"
             )
         return ttl
 
@@ -266,34 +165,34 @@ class _Reader:
         name = node.text.lower().removesuffix(".").rpartition(" ")[2]
         if name.endswith("." + zone):
             message = f"the {what} has a name below the zone, for which the zone has no address; use one outside of it"
-            self._problems.warning(self._at(node), node.text, message)
+            self.problems.warning(self.at(node), node.text, message)
 
     def _soa(self, fields: Fields, zone: str, ns: tuple[str, ...]) -> Soa:
         soa = Soa(mname=ns[0] if ns else zone, rname=f"hostmaster.{zone}")
         if "soa" not in fields:
             return soa
-        given = self._fields(fields["soa"][1], _SOA_KEYS, "soa")
+        given = self.fields(fields["soa"][1], _SOA_KEYS, "soa")
         if given is None:
             return soa
         return Soa(
-            mname=self._one(given, "mname", parse_name, soa.mname),
-            rname=self._one(given, "rname", parse_name, soa.rname),
-            refresh=self._one(given, "refresh", parse_ttl, soa.refresh),
-            retry=self._one(given, "retry", parse_ttl, soa.retry),
-            expire=self._one(given, "expire", parse_ttl, soa.expire),
+            mname=self.one(given, "mname", parse_name, soa.mname),
+            rname=self.one(given, "rname", parse_name, soa.rname),
+            refresh=self.one(given, "refresh", parse_ttl, soa.refresh),
+            retry=self.one(given, "retry", parse_ttl, soa.retry),
+            expire=self.one(given, "expire", parse_ttl, soa.expire),
         )
 
     def _apex(self, fields: Fields, zone: str) -> Apex:
-        given = self._fields(fields["apex"][1], ("a", "aaaa", "mx", "txt"), "apex") if "apex" in fields else None
+        given = self.fields(fields["apex"][1], ("a", "aaaa", "mx", "txt"), "apex") if "apex" in fields else None
         if given is None:
             return Apex()
-        for node in self._items(given, "mx"):
+        for node in self.items(given, "mx"):
             self._warn_inside(node, zone, "mail server")
         return Apex(
-            a=self._many(given, "a", _parse_ipv4),
-            aaaa=self._many(given, "aaaa", _parse_ipv6),
-            mx=self._many(given, "mx", parse_exchange),
-            txt=self._many(given, "txt", _parse_apex_text),
+            a=self.many(given, "a", parse_ipv4),
+            aaaa=self.many(given, "aaaa", parse_ipv6),
+            mx=self.many(given, "mx", parse_exchange),
+            txt=self.many(given, "txt", parse_text),
         )
 
     # Lists
@@ -301,54 +200,54 @@ class _Reader:
     def _lists(self, fields: Fields, zone: str, ttl: int) -> tuple[BlockList, ...]:
         if "lists" not in fields:
             if "entries" not in fields and "files" not in fields and "zone" in fields:
-                self._error(fields["zone"][0], "the zone lists nothing: it needs entries, files or lists", "")
-            return (self._list(fields, zone, self._at(fields["zone"][1]) if "zone" in fields else None, zone, ttl),)
+                self.error(fields["zone"][0], "the zone lists nothing: it needs entries, files or lists", "")
+            return (self._list(fields, zone, self.at(fields["zone"][1]) if "zone" in fields else None, zone, ttl),)
         for name in ("entries", "files", "code", "txt", "reason"):
             if name in fields:
-                self._error(fields[name][0], "does not go with lists; move it into one of them")
+                self.error(fields[name][0], "does not go with lists; move it into one of them")
         lists: list[BlockList] = []
         names: dict[str, Place] = {}
-        for node in self._items(fields, "lists"):
-            given = self._fields(node, ("name", *_LIST_KEYS), "a list")
+        for node in self.items(fields, "lists"):
+            given = self.fields(node, ("name", *_LIST_KEYS), "a list")
             if given is None:
                 continue
             if "name" not in given:
-                self._error(node, "the list has no name", "")
+                self.error(node, "the list has no name", "")
             if "entries" not in given and "files" not in given:
-                self._error(node, "the list needs entries or files", "")
-            name = self._one(given, "name", _parse_list_name, "")
-            place = self._at(given["name"][1] if "name" in given else node)
+                self.error(node, "the list needs entries or files", "")
+            name = self.one(given, "name", parse_list_name, "")
+            place = self.at(given["name"][1] if "name" in given else node)
             if name and names.setdefault(name, place) is not place:
-                self._problems.error(place, name, f"two lists with one name, first at {names[name]}")
+                self.problems.error(place, name, f"two lists with one name, first at {names[name]}")
             lists.append(self._list(given, name, place, zone, ttl))
-        if not lists and not self._problems.errors:
-            self._error(fields["lists"][0], "the zone lists nothing: lists is empty")
+        if not lists and not self.problems.errors:
+            self.error(fields["lists"][0], "the zone lists nothing: lists is empty")
         return tuple(lists)
 
     def _list(self, fields: Fields, name: str, place: Place | None, zone: str, ttl: int) -> BlockList:
         default_text = DEFAULT_TEXT if name == zone else DEFAULT_TEXT_OF_LIST
-        text = self._one(fields, "txt", parse_template, parse_template(default_text))
+        text = self.one(fields, "txt", parse_template, parse_template(default_text))
         described = _Described(zone, name, text)
         listing = Listing(
             codes=self._codes(fields, (DEFAULT_CODE,)),
-            reason=self._one(fields, "reason", parse_printable, ""),
+            reason=self.one(fields, "reason", parse_printable, ""),
             ttl=ttl,
         )
         entries: list[Entry] = []
         own_text = fields.get("reason", fields.get("txt"))
-        for node in self._items(fields, "entries"):
+        for node in self.items(fields, "entries"):
             self._entry(node, listing, described, entries)
             if len(entries) % _PROGRESS_EVERY == 0 and entries:
-                self._progress(self._file, len(entries))
+                self._progress(self.file, len(entries))
         files: list[str] = []
-        for node in self._items(fields, "files"):
+        for node in self.items(fields, "files"):
             self._entries_of_file(node, files, listing, entries)
         version = max((entry.version for entry in entries if entry.listing is listing), default=0)
         if own_text and version:
             self._check_text(own_text[1], described, listing, version)
         return BlockList(
             name=name,
-            place=place or Place(self._file),
+            place=place or Place(self.file),
             listing=listing,
             text=text,
             entries=tuple(entries),
@@ -356,29 +255,29 @@ class _Reader:
         )
 
     def _codes(self, fields: Fields, default: tuple[int, ...]) -> tuple[int, ...]:
-        codes = self._many(fields, "code", parse_code)
-        if not codes and "code" in fields and not self._items(fields, "code"):
-            self._error(fields["code"][0], "the value is missing")
+        codes = self.many(fields, "code", parse_code)
+        if not codes and "code" in fields and not self.items(fields, "code"):
+            self.error(fields["code"][0], "the value is missing")
         return codes or default
 
     def _entry(self, node: Node, listing: Listing, described: "_Described", entries: list[Entry]) -> None:
         if isinstance(node, Scalar):
-            net = self._value(node, parse_net)
+            net = self.value(node, parse_net)
             if net is not None:
-                self._add(entries, net, node.text, self._at(node), listing)
+                self._add(entries, net, node.text, self.at(node), listing)
             return
-        fields = self._fields(node, _ENTRY_KEYS, "an entry")
+        fields = self.fields(node, _ENTRY_KEYS, "an entry")
         if fields is None:
             return
         if "net" not in fields:
-            self._error(node, "the entry has no net", "")
+            self.error(node, "the entry has no net", "")
             return
         net_node = fields["net"][1]
-        net = self._value(net_node, parse_net)
+        net = self.value(net_node, parse_net)
         own = self._listing(fields, listing) if len(fields) > 1 else listing
         if net is None or not isinstance(net_node, Scalar):
             return
-        self._add(entries, net, net_node.text, self._at(net_node), own)
+        self._add(entries, net, net_node.text, self.at(net_node), own)
         if own is not listing:
             reason = fields["reason"][1] if "reason" in fields else None
             self._check_text(reason or net_node, described, own, net.version)
@@ -386,17 +285,17 @@ class _Reader:
     def _listing(self, fields: Fields, default: Listing) -> Listing:
         listed = expires = None
         if "listed" in fields:
-            listed = self._value(fields["listed"][1], parse_time)
+            listed = self.value(fields["listed"][1], parse_time)
         if "expires" in fields and ("listed" not in fields or listed is not None):
             since = listed
 
             def parse(text: str) -> datetime:
                 return parse_expiry(text, since)
 
-            expires = self._value(fields["expires"][1], parse)
+            expires = self.value(fields["expires"][1], parse)
         listing = Listing(
             codes=self._codes(fields, default.codes),
-            reason=self._one(fields, "reason", parse_printable, default.reason),
+            reason=self.one(fields, "reason", parse_printable, default.reason),
             ttl=self._ttl(fields, "ttl", default.ttl),
             listed=listed,
             expires=expires,
@@ -404,30 +303,30 @@ class _Reader:
         return self._listings.setdefault(listing, listing)
 
     def _entries_of_file(self, node: Node, files: list[str], listing: Listing, entries: list[Entry]) -> None:
-        path = self._value(node, self._parse_path)
+        path = self.value(node, self._parse_path)
         if path is None:
             return
         if path in files:
-            self._error(node, "this file is named twice in the list")
+            self.error(node, "this file is named twice in the list")
             return
         files.append(path)
         self._sources.setdefault(path, signature(path))
         self._progress(path, 0)
-        before = len(self._problems)
+        before = len(self.problems)
         count = len(entries)
         add = entries.append
-        for version, first, last, text, number in read_list_file(path, self._problems, self._progress):
+        for version, first, last, text, number in read_list_file(path, self.problems, self._progress):
             if version == 4 and (last < LOOPBACK_FIRST or first > LOOPBACK_LAST):
                 add(Entry(version, first, last, text, path, number, 0, listing))
             else:
                 self._add(entries, Net(version, first, last), text, Place(path, number), listing)
-        if len(entries) == count and len(self._problems) == before:
-            self._problems.warning(Place(path), "", "the list file has no entries")
+        if len(entries) == count and len(self.problems) == before:
+            self.problems.warning(Place(path), "", "the list file has no entries")
 
     def _parse_path(self, text: str) -> str:
         if "\0" in text:
             raise ValueError("not a file name")
-        return os.path.normpath(os.path.join(os.path.dirname(self._file), text))
+        return os.path.normpath(os.path.join(os.path.dirname(self.file), text))
 
     def _add(self, entries: list[Entry], net: Net, text: str, place: Place, listing: Listing) -> None:
         """Add an entry, but never with test addresses: those come from code (RFC 5782 section 5)."""
@@ -439,23 +338,23 @@ class _Reader:
             if net.last > LOOPBACK_LAST:
                 nets.append(Net(4, LOOPBACK_LAST + 1, net.last))
             taken = "taken without" if nets else "left out: no file can list"
-            self._problems.warning(place, text, f"{taken} 127.0.0.0/8, whose test entries come from the codes")
+            self.problems.warning(place, text, f"{taken} 127.0.0.0/8, whose test entries come from the codes")
         elif net.version == 6 and net.first <= MAPPED_LAST and net.last >= MAPPED_FIRST:
             message = "taken without ::ffff:0:0/96, which is looked up as IPv4; list the IPv4 addresses"
-            self._problems.warning(place, text, message)
+            self.problems.warning(place, text, message)
         for part in nets:
             entries.append(Entry(*part, text, *place, listing))
 
     def _exclusions(self, fields: Fields) -> tuple[Exclusion, ...]:
         exclusions: list[Exclusion] = []
-        for node in self._items(fields, "except"):
-            net = self._value(node, parse_net)
+        for node in self.items(fields, "except"):
+            net = self.value(node, parse_net)
             if net is None or not isinstance(node, Scalar):
                 continue
             if net.version == 4 and net.first >= LOOPBACK_FIRST and net.last <= LOOPBACK_LAST:
                 message = "has no effect: what is listed in 127.0.0.0/8 are the test entries, which come from the codes"
-                self._problems.warning(self._at(node), node.text, message)
-            exclusions.append(Exclusion(net, node.text, self._at(node)))
+                self.problems.warning(self.at(node), node.text, message)
+            exclusions.append(Exclusion(net, node.text, self.at(node)))
         return tuple(exclusions)
 
     # Texts
@@ -471,10 +370,10 @@ class _Reader:
         shown = describe_listing(described.zone, described.list, described.text, listing)
         size = len(shown) + shown.count(ADDRESS_MARK) * ((15 if version == 4 else 39) - 1)
         if size > MAX_TEXT:
-            self._error(node, f"the TXT answer is at most {MAX_TEXT} bytes long; this makes it {size}")
+            self.error(node, f"the TXT answer is at most {MAX_TEXT} bytes long; this makes it {size}")
         elif size > SHORT_TEXT:
             message = f"the TXT answer can be {size} bytes long, and Exim shows the first {SHORT_TEXT}"
-            self._problems.warning(self._at(node), node.text if isinstance(node, Scalar) else "", message)
+            self.problems.warning(self.at(node), node.text if isinstance(node, Scalar) else "", message)
 
 
 class _Described(NamedTuple):
