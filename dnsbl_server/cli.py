@@ -8,10 +8,14 @@ import asyncio
 import gc
 import json
 import logging
+import queue
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from logging.handlers import QueueHandler
 from typing import Any, TypeVar
 
 import click
@@ -32,6 +36,9 @@ T = TypeVar("T")
 _STYLES = {"good": "green", "bad": "bold red", "dim": "dim", "": ""}
 # Work that takes longer than this shows that it goes on.
 _PROGRESS_AFTER = 1.0
+# Log lines that may wait for whoever reads the log, and how long the end of the program waits for them in seconds.
+_LOG_LINES = 10000
+_LOG_PATIENCE = 2.0
 
 
 def _console(stderr: bool = False) -> Console:
@@ -133,9 +140,9 @@ def serve(paths: tuple[str, ...], config: str | None, **flags: Any) -> None:
     if settings is None:
         _show_problems(problems)
         sys.exit(2)
-    _start_log(settings)
     try:
-        asyncio.run(_run(settings))
+        with _logging(settings):
+            asyncio.run(_run(settings))
     except StartError as error:
         if error.problems is not None:
             _show_problems(error.problems)
@@ -235,11 +242,46 @@ def _large(number: int) -> str:
     return f"{number:,}" if number < 10**12 else f"{number:.3g}"
 
 
-def _start_log(settings: Settings) -> None:
+@contextmanager
+def _logging(settings: Settings) -> Iterator[None]:
+    """Log to standard error from a thread of its own: a log that nobody reads must not hold up the answers."""
     handler = logging.StreamHandler()
     handler.setFormatter(_JsonFormatter() if settings.log_format == "json" else _TextFormatter())
-    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
+    lines: queue.Queue[Any] = queue.Queue(_LOG_LINES)
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[_BoundedHandler(lines)], force=True)
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
+    thread = threading.Thread(target=_write_log, args=(lines, handler), daemon=True, name="log")
+    thread.start()
+    try:
+        yield
+    finally:
+        with suppress(queue.Full):
+            lines.put_nowait(None)
+        thread.join(_LOG_PATIENCE)
+
+
+def _write_log(lines: "queue.Queue[Any]", handler: logging.Handler) -> None:
+    while (record := lines.get()) is not None:
+        handler.handle(record)
+
+
+class _BoundedHandler(QueueHandler):
+    """Hands lines over to the thread that writes them, and leaves out what does not fit; the next one says so."""
+
+    left_out = 0
+
+    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
+        """Leave the record as it is: it stays in this process, and the thread formats it."""
+        return record
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        if self.left_out:
+            record.msg = f"{record.msg} ({self.left_out} log lines before this one are lost)"
+        try:
+            self.queue.put_nowait(record)
+            self.left_out = 0
+        except queue.Full:
+            self.left_out += 1
 
 
 def _time_of(record: logging.LogRecord) -> str:

@@ -83,6 +83,7 @@ def compile_zone(
     meta = {
         **_describe(zone),
         "serial": serial,
+        "as_of": now,
         "sources": list(sources),
         "lists": counts,
         "expired": expired,

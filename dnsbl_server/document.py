@@ -74,8 +74,9 @@ def open_regular(path: str) -> IO[bytes]:
     return open(descriptor, "rb")
 
 
-# Device, inode, size and time of change in nanoseconds; None where there is no such file.
-Signature = tuple[int, int, int, int] | None
+# Device, inode, size, and the times of change of the content and of the inode in nanoseconds; None where there is no
+# such file.
+Signature = tuple[int, int, int, int, int] | None
 
 
 def signature(path: str) -> Signature:
@@ -84,7 +85,7 @@ def signature(path: str) -> Signature:
         status = os.stat(path)
     except (OSError, ValueError):
         return None
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def describe(error: OSError) -> str:

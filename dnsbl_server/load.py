@@ -21,6 +21,7 @@ from dnsbl_server.zonefile import Progress, ZoneFile, read_zone_file
 # A file that changes while it is read is read again, this often and after so many seconds.
 _READ_ATTEMPTS = 5
 _READ_PAUSE = 0.1
+_SUFFIXES = (".yaml", ".yml")
 
 
 class LoadedZone(NamedTuple):
@@ -47,14 +48,19 @@ def find_zone_files(paths: Iterable[str], problems: Problems) -> list[str]:
     found: dict[str, None] = {}
     for path in paths:
         if not os.path.isdir(path):
-            found[path] = None
+            # A file that is named is wanted, there or not. Any other name is a directory that is missing now, and no
+            # file: so its zones are not taken for removed.
+            if os.path.lexists(path) or path.endswith(_SUFFIXES):
+                found[path] = None
+            else:
+                problems.error(Place(path), "", "no such directory or zone file")
             continue
         try:
             names = sorted(os.listdir(path))
         except OSError as error:
             problems.error(Place(path), "", describe(error))
             continue
-        files = [name for name in names if name.endswith((".yaml", ".yml")) and not name.startswith(".")]
+        files = [name for name in names if name.endswith(_SUFFIXES) and not name.startswith(".")]
         if not files:
             problems.error(Place(path), "", "the directory has no zone files (*.yaml, *.yml)")
         found.update((os.path.join(path, name), None) for name in files)
@@ -85,7 +91,12 @@ def load(
         rib = ZoneRib(zone, found)
         before = (previous or {}).get(zone.name)
         serial = max(_serial(zone_file.sources), before.meta["serial"] if before else 0)
-        compiled = None if found.errors else compile_zone(rib, serial, now, found, zone_file.sources)
+        try:
+            compiled = None if found.errors else compile_zone(rib, serial, now, found, zone_file.sources)
+        except Exception as error:
+            # A zone that the compiler cannot take must not keep the others from being loaded.
+            found.error(zone.place, zone.name, f"cannot be compiled: {type(error).__name__}: {error}")
+            compiled = None
         problems.extend(found)
         if compiled is not None:
             zones[file] = LoadedZone(zone, rib, compiled)
@@ -101,6 +112,9 @@ def _read_settled(file: str, problems: Problems, progress: Progress) -> ZoneFile
         zone_file = read_zone_file(file, found, progress)
         if all(signature(source) == known for source, known in zone_file.sources.items()):
             break
+    else:
+        found.error(Place(file), "", "it or its list files change all the time; write files aside and rename them")
+        zone_file = zone_file._replace(zone=None)
     problems.extend(found)
     return zone_file
 
@@ -126,15 +140,15 @@ def _owners(read: Mapping[str, ZoneFile], served: Mapping[str, str], problems: P
 
 
 def _is_hiding(zone: Zone, owners: Mapping[str, str], problems: Problems) -> bool:
-    """Whether the zone's name looks like a reversed address below another zone, whose listings it would hide."""
+    """Whether one of two zones has a name like a reversed address below the other, whose listings it would hide."""
     for other in owners:
-        if zone.name.endswith("." + other):
-            labels = zone.name.removesuffix("." + other).encode().split(b".")
-            address, partial = parse_reversed(labels)
-            if address or partial:
-                message = f"hides the addresses of {other} that end alike; a name below a zone has a non-digit word"
-                problems.error(zone.place, zone.name, message)
-                return True
+        for below, above in ((zone.name, other), (other, zone.name)):
+            if below.endswith("." + above):
+                address, partial = parse_reversed(below.removesuffix("." + above).encode().split(b"."))
+                if address or partial:
+                    message = f"{below} would hide addresses of {above}: below a zone, a name needs a non-digit word"
+                    problems.error(zone.place, zone.name, message)
+                    return True
     return False
 
 

@@ -16,17 +16,17 @@ import gc
 import json
 import mmap
 import os
+import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from io import FileIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dnsbl_server.document import Signature
+from dnsbl_server.document import Signature, describe
 from dnsbl_server.load import load
 from dnsbl_server.problem import Place, Problem, Problems
 from dnsbl_server.table import TableError, ZoneTable
@@ -35,6 +35,7 @@ _NICE = 10
 _MAX_MESSAGE = 65536
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 _LAST_WORDS = 500
+_LAST_WISH = 2.0
 
 
 class LoaderError(RuntimeError):
@@ -79,8 +80,13 @@ class Loader:
 
         served: zones in service and their files; descriptors: their tables' memory. Raises LoaderError.
         """
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with ours, theirs, tempfile.TemporaryFile() as stderr:
+        with contextlib.ExitStack() as stack:
+            try:
+                ours, theirs = map(stack.enter_context, socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+                # In memory: there may be no place to write to.
+                stderr = stack.enter_context(FileIO(os.memfd_create("dnsbl-loader-stderr", os.MFD_CLOEXEC), "r+"))
+            except OSError as error:
+                raise LoaderError(f"cannot start the loader: {describe(error)}") from error
             request = {"files": files, "served": served, "tables": descriptors, "socket": theirs.fileno()}
             # The child finds the package where this process found it, and nothing in the working directory.
             package = str(Path(__file__).resolve().parents[1])
@@ -96,7 +102,7 @@ class Loader:
                     start_new_session=True,
                 )
             except OSError as error:
-                raise LoaderError(f"cannot start the loader: {error}") from error
+                raise LoaderError(f"cannot start the loader: {describe(error)}") from error
             theirs.close()
             if self._closed:
                 process.kill()
@@ -104,8 +110,9 @@ class Loader:
                 try:
                     return self._talk(process, ours, request)
                 except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
-                    process.kill()
-                    status = process.wait()
+                    if isinstance(error, TimeoutError) or self._closed:
+                        process.kill()
+                    status = _end(process)
                     raise LoaderError(_obituary(error, status, _last_words(stderr), self._timeout)) from error
                 finally:
                     self._process = None
@@ -143,6 +150,15 @@ class Loader:
             raise
 
 
+def _end(process: subprocess.Popen[bytes]) -> int:
+    """The status of a loader that failed; one that is on its way out has the time to say why."""
+    try:
+        return process.wait(_LAST_WISH)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
+
+
 def _open_table(said: dict[str, Any], descriptor: int) -> SealedTable:
     try:
         if fcntl.fcntl(descriptor, fcntl.F_GET_SEALS) & _SEALS != _SEALS:
@@ -170,7 +186,8 @@ def _obituary(error: BaseException, status: int, last_words: str, timeout: float
         return f"the loader took longer than {timeout:g} seconds and was killed"
     if isinstance(error, TableError):
         return f"the loader sent a bad table: {error}"
-    how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+    memory = " (out of memory?)" if status == -signal.SIGKILL else ""
+    how = f"was killed by signal {-status}{memory}" if status < 0 else f"ended with status {status}"
     return f"the loader {how}{': ' + last_words if last_words else ''}"
 
 

@@ -5,6 +5,7 @@ and the states of the zones when it is asked; no value of a label comes from a c
 """
 
 import socket
+import socketserver
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -101,6 +102,15 @@ def _of_zones(statuses: Mapping[str, ZoneStatus]) -> Iterable[Metric]:
 
 class _Server(ThreadingWSGIServer):
     """One thread a request, so that a slow scraper keeps none waiting."""
+
+    def server_bind(self) -> None:
+        """Bind as any socket server does; an HTTP server would ask the name service for its own name."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
+        self.setup_environ()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that goes away or is too slow is not worth a line in the log."""
 
 
 class _Server6(_Server):

@@ -115,10 +115,14 @@ class Reloader:
             force = await self._next()
             try:
                 await self._look(force)
-            except LoaderError as error:
+            except Exception as error:
+                # Whatever it is, what is in service stays in service.
                 self._retry_at = time.monotonic() + self._retry_delay
-                log.error("%s; all zones stay as they are; next try in %g seconds", error, self._retry_delay)
+                said = str(error) if isinstance(error, LoaderError) else f"{type(error).__name__}: {error}"
+                log.error("%s; all zones stay as they are; next try in %g seconds", said, self._retry_delay)
+                log.debug("the failed reload", exc_info=error)
                 self._retry_delay = min(2 * self._retry_delay, _RETRY[1])
+                self._force = force
             else:
                 self._retry_at, self._retry_delay = 0.0, _RETRY[0]
 
@@ -178,6 +182,8 @@ class Reloader:
         gone = [path for path in self._files if path not in files]
         now = time.time()
         due = {path for path, at in self._expiries().items() if at <= now}
+        # The clock was ahead when these were made, and is right again: entries may be missing in them.
+        due |= {path for path, each in self.statuses.items() if each.table and each.table.table.meta["as_of"] > now}
         changed = await asyncio.to_thread(self._changed, files)
         wanted = [path for path in files if force or path in changed or path in due]
         if not wanted and not gone:
@@ -210,7 +216,9 @@ class Reloader:
             return Loaded([], Problems(), {})
         kept = {path: file.status for path, file in self._files.items() if path not in (gone or [])}
         served = {status.name: path for path, status in kept.items() if status.table}
-        descriptors = {status.name: status.table.descriptor for status in kept.values() if status.table}
+        # With those of files that are gone: the zone may come back in another one, and its serial goes on.
+        all_statuses = [file.status for file in self._files.values()]
+        descriptors = {status.name: status.table.descriptor for status in all_statuses if status.table}
         try:
             return await asyncio.to_thread(self._loader.run, files, served, descriptors)
         except LoaderError:

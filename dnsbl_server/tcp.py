@@ -7,7 +7,7 @@ but the length.
 
 import asyncio
 import logging
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -29,7 +29,7 @@ class TcpLimits(NamedTuple):
 
 
 class TcpConnections:
-    """All connections of the server, the one that has been idle the longest first."""
+    """All connections of the server, in the order of their last query: the longest idle first."""
 
     def __init__(self, answer: Callable[[bytes], bytes | None], limits: TcpLimits) -> None:
         self.answer = answer
@@ -44,9 +44,12 @@ class TcpConnections:
         return TcpConnection(self)
 
     def add(self, connection: "TcpConnection") -> None:
+        """Take a connection on. Over the limit, the client with the most loses the one that has been idle longest."""
         self._open[connection] = None
-        while len(self._open) > self.limits.max_connections:
-            oldest = next(iter(self._open))
+        if len(self._open) > self.limits.max_connections:
+            clients = Counter(each.client for each in self._open)
+            most = max(clients.values())
+            oldest = next(each for each in self._open if clients[each.client] == most)
             self.remove(oldest)
             oldest.abort()
 
@@ -67,6 +70,7 @@ class TcpConnection(asyncio.Protocol):
     """One connection."""
 
     def __init__(self, connections: TcpConnections) -> None:
+        self.client = ""
         self._connections = connections
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -80,6 +84,7 @@ class TcpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self.client = str((transport.get_extra_info("peername") or ("",))[0])
         transport.set_write_buffer_limits(high=_MAX_UNSENT)
         self._connections.add(self)
         if not transport.is_closing():

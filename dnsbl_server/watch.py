@@ -50,7 +50,11 @@ def _watch_points(path: str) -> Iterable[str]:
                 return
             if stat.S_ISLNK(mode):
                 yield str(current)
-                path = os.path.normpath(current / os.readlink(step) / Path(*parts[number + 1 :]))
+                try:
+                    target = os.readlink(step)
+                except OSError:
+                    return  # replaced just now: there will be another hint
+                path = os.path.normpath(current / target / Path(*parts[number + 1 :]))
                 break
             if not stat.S_ISDIR(mode):
                 yield str(current)

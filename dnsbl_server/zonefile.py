@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from dnsbl_server.address import (
+    BITS,
     LOOPBACK_FIRST,
     LOOPBACK_LAST,
     MAPPED_FIRST,
@@ -67,6 +68,9 @@ from dnsbl_server.zone import (
 
 SHORT_TEXT = 255  # bytes of its first string: what Exim shows
 LONG_TTL = 604800
+# What is larger than this may well be a slip: an IPv4 /8, an IPv6 /16.
+LARGE_NET = {4: 1 << 24, 6: 1 << 112}
+MAX_CODES = 32  # of one listing; more make answers that no client expects
 
 _LIST_KEYS = ("entries", "files", "code", "txt", "reason", "except")
 _ZONE_KEYS = ("zone", "description", "ttl", "negative_ttl", "ns", "soa", "apex", "lists", *_LIST_KEYS)
@@ -242,6 +246,8 @@ class _Reader(NodeReader):
         files: list[str] = []
         for node in self.items(fields, "files"):
             self._entries_of_file(node, files, listing, entries)
+        if not self.items(fields, "entries") and not self.items(fields, "files"):
+            self.problems.warning(place or Place(self.file), "", "the list is empty")
         version = max((entry.version for entry in entries if entry.listing is listing), default=0)
         if own_text and version:
             self._check_text(own_text[1], described, listing, version)
@@ -258,6 +264,8 @@ class _Reader(NodeReader):
         codes = self.many(fields, "code", parse_code)
         if not codes and "code" in fields and not self.items(fields, "code"):
             self.error(fields["code"][0], "the value is missing")
+        if len(codes) > MAX_CODES:
+            self.error(fields["code"][0], f"at most {MAX_CODES} codes, not {len(codes)}")
         return codes or default
 
     def _entry(self, node: Node, listing: Listing, described: "_Described", entries: list[Entry]) -> None:
@@ -339,6 +347,9 @@ class _Reader(NodeReader):
                 nets.append(Net(4, LOOPBACK_LAST + 1, net.last))
             taken = "taken without" if nets else "left out: no file can list"
             self.problems.warning(place, text, f"{taken} 127.0.0.0/8, whose test entries come from the codes")
+        elif net.last - net.first >= LARGE_NET[net.version]:
+            bits = BITS[net.version] - LARGE_NET[net.version].bit_length() + 1
+            self.problems.warning(place, text, f"lists more than a /{bits}; is that meant?")
         elif net.version == 6 and net.first <= MAPPED_LAST and net.last >= MAPPED_FIRST:
             message = "taken without ::ffff:0:0/96, which is looked up as IPv4; list the IPv4 addresses"
             self.problems.warning(place, text, message)

@@ -71,6 +71,10 @@ BROKEN = [
     (ZONE + "code: 127.0.0.1\nentries: []\n", "2:7: 127.0.0.1: 127.0.0.1 is no code"),
     (ZONE + "code: 127.255.255.254\nentries: []\n", "2:7: 127.255.255.254: 127.255.255.0/24 is kept for errors"),
     (ZONE + "code: 10.0.0.1\nentries: []\n", "2:7: 10.0.0.1: a code is an address in 127.0.0.0/8"),
+    (
+        ZONE + f"code: [{', '.join(f'127.0.0.{n}' for n in range(2, 35))}]\nentries: [10.0.0.1]\n",
+        "2:1: code: at most 32 codes, not 33",
+    ),
     (ZONE + "code: []\nentries: []\n", "2:1: code: the value is missing"),
     (ZONE + "txt: '{ipp}'\nentries: []\n", "2:6: {ipp}: unknown placeholder {ipp}; there are {ip}, "),
     (ZONE + "txt: 'a } b'\nentries: []\n", "2:6: a } b: a single } at character 3"),
@@ -123,6 +127,14 @@ def test_broken(load_texts: Callable[..., Load], tmp_path: Path, text: str, expe
 
 
 WARNED = [
+    (ZONE + "entries: []\n", "1:7: warning: the list is empty", 0),
+    (ZONE + "entries:\n  # - 10.0.0.1\n", "1:7: warning: the list is empty", 0),
+    (
+        LIST + "10.0.0.0-11.0.0.0\n",
+        "3:5: warning: 10.0.0.0-11.0.0.0: lists more than a /8; is that meant?",
+        (1 << 24) + 1,
+    ),
+    (LIST + "'2002::/15'\n", "3:5: warning: 2002::/15: lists more than a /16; is that meant?", 0),
     (LIST + "127.0.0.0/8\n", "3:5: warning: 127.0.0.0/8: left out: no file can list 127.0.0.0/8", 0),
     (LIST + "127.0.0.1\n", "3:5: warning: 127.0.0.1: left out", 0),
     (LIST + "'::ffff:127.0.0.1'\n", "3:5: warning: ::ffff:127.0.0.1: left out", 0),
@@ -162,7 +174,7 @@ def test_all_problems_of_all_files_come_in_one_run(load_texts: Callable[..., Loa
     (tmp_path / "feed.txt").write_text("10.0.0.1\noops\n10.0.0.300 # x\n")
     broken = LIST + "10.0.0.1/8\n  - 10.0.0.x\nttl: x\nfiles: [feed.txt]\n"
     result = load_texts(
-        broken, ZONE.replace("bl", "b2") + "entries: [1.2.3.4/0]\n", ZONE.replace("bl", "b3") + "entries: []\n"
+        broken, ZONE.replace("bl", "b2") + "entries: [1.2.3.4/0]\n", ZONE.replace("bl", "b3") + "entries: [10.0.0.9]\n"
     )
     places = [str(problem.place).removeprefix(f"{tmp_path}/") for problem in result.problems]
     assert places == ["z0.yaml:5:6", "z0.yaml:3:5", "z0.yaml:4:5", "feed.txt:2:1", "feed.txt:3:1", "z1.yaml:2:11"]
