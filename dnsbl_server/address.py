@@ -34,6 +34,14 @@ class Net(NamedTuple):
         return format_prefix(self.version, *cidrs[0])
 
 
+def without_loopback(net: Net) -> list[Net]:
+    """The parts of a net outside 127.0.0.0/8: none, one or two."""
+    if net.version == 6 or net.last < LOOPBACK_FIRST or net.first > LOOPBACK_LAST:
+        return [net]
+    parts = (Net(4, net.first, LOOPBACK_FIRST - 1), Net(4, LOOPBACK_LAST + 1, net.last))
+    return [part for part in parts if part.first <= part.last]
+
+
 def parse_address(text: str) -> tuple[int, int]:
     """The version and the number of one address; a mapped one is IPv4. Raises ValueError."""
     try:

@@ -85,7 +85,7 @@ def load(
     zones: dict[str, LoadedZone] = {}
     for file, zone_file in read.items():
         zone = zone_file.zone
-        if zone is None or owners.get(zone.name) != file or _is_hiding(zone, owners, problems):
+        if zone is None or owners.get(zone.name) != file or _is_hiding(zone, owners, read, problems):
             continue
         found = Problems()
         rib = ZoneRib(zone, found)
@@ -139,10 +139,14 @@ def _owners(read: Mapping[str, ZoneFile], served: Mapping[str, str], problems: P
     return owners
 
 
-def _is_hiding(zone: Zone, owners: Mapping[str, str], problems: Problems) -> bool:
-    """Whether one of two zones has a name like a reversed address below the other, whose listings it would hide."""
-    for other in owners:
-        for below, above in ((zone.name, other), (other, zone.name)):
+def _is_hiding(zone: Zone, owners: Mapping[str, str], read: Mapping[str, ZoneFile], problems: Problems) -> bool:
+    """Whether one of two zones has a name like a reversed address below the other, whose listings it would hide.
+
+    Of two zones in one load the lower one is refused; of two others the one that is not in service yet.
+    """
+    for other, file in owners.items():
+        pairs = [(zone.name, other)] if file in read else [(zone.name, other), (other, zone.name)]
+        for below, above in pairs:
             if below.endswith("." + above):
                 address, partial = parse_reversed(below.removesuffix("." + above).encode().split(b"."))
                 if address or partial:

@@ -35,7 +35,7 @@ _NICE = 10
 _MAX_MESSAGE = 65536
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 _LAST_WORDS = 500
-_LAST_WISH = 2.0
+_LAST_WISH = 2.0  # seconds that a loader has to end after its last message
 
 
 class LoaderError(RuntimeError):
@@ -80,42 +80,57 @@ class Loader:
 
         served: zones in service and their files; descriptors: their tables' memory. Raises LoaderError.
         """
-        with contextlib.ExitStack() as stack:
-            try:
+        try:
+            with contextlib.ExitStack() as stack:
                 ours, theirs = map(stack.enter_context, socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET))
-                # In memory: there may be no place to write to.
-                stderr = stack.enter_context(FileIO(os.memfd_create("dnsbl-loader-stderr", os.MFD_CLOEXEC), "r+"))
-            except OSError as error:
-                raise LoaderError(f"cannot start the loader: {describe(error)}") from error
-            request = {"files": files, "served": served, "tables": descriptors, "socket": theirs.fileno()}
-            # The child finds the package where this process found it, and nothing in the working directory.
-            package = str(Path(__file__).resolve().parents[1])
-            path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
-            try:
-                process = self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "dnsbl_server.loader"],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.DEVNULL,
-                    stderr=stderr,
-                    pass_fds=(theirs.fileno(), *descriptors.values()),
-                    env={**os.environ, "PYTHONPATH": path},
-                    start_new_session=True,
-                )
-            except OSError as error:
-                raise LoaderError(f"cannot start the loader: {describe(error)}") from error
-            theirs.close()
+                request = {"files": files, "served": served, "tables": descriptors, "socket": theirs.fileno()}
+                # Files in memory: no pipe can fill up, and there may be no disk to write to.
+                stdin = stack.enter_context(_memory("dnsbl-loader-stdin", json.dumps(request).encode()))
+                stderr = stack.enter_context(_memory("dnsbl-loader-stderr"))
+                process = self._start(stdin, stderr, [theirs.fileno(), *descriptors.values()])
+                theirs.close()
+                return self._await(process, ours, stderr)
+        except OSError as error:
+            name = f": {error.filename}" if error.filename else ""
+            raise LoaderError(f"cannot start the loader: {describe(error)}{name}") from error
+
+    def _start(self, stdin: FileIO, stderr: FileIO, descriptors: list[int]) -> subprocess.Popen[bytes]:
+        # The child finds the package where this process found it, and nothing in the working directory.
+        package = str(Path(__file__).resolve().parents[1])
+        path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "dnsbl_server.loader"],
+            stdin=stdin,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+            pass_fds=descriptors,
+            env={**os.environ, "PYTHONPATH": path},
+            start_new_session=True,
+        )
+
+    def _await(self, process: subprocess.Popen[bytes], ours: socket.socket, stderr: FileIO) -> Loaded:
+        """What the process sends until it ends; one that does not end is killed."""
+        self._process = process
+        try:
             if self._closed:
                 process.kill()
-            with process:
-                try:
-                    return self._talk(process, ours, request)
-                except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
-                    if isinstance(error, TimeoutError) or self._closed:
-                        process.kill()
-                    status = _end(process)
-                    raise LoaderError(_obituary(error, status, _last_words(stderr), self._timeout)) from error
-                finally:
-                    self._process = None
+            return _receive(ours, time.monotonic() + self._timeout)
+        except TimeoutError as error:
+            raise LoaderError(f"the loader took longer than {self._timeout:g} seconds and was killed") from error
+        except (EOFError, ConnectionError) as error:
+            # On its way out, it has the time to say why.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_LAST_WISH)
+            raise LoaderError(_obituary(process.poll(), _last_words(stderr))) from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise LoaderError(f"the loader sent something that is no table or report: {error}") from error
+        finally:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                if sys.exc_info()[0] is None:
+                    process.wait(_LAST_WISH)
+            process.kill()
+            process.wait()
+            self._process = None
 
     def close(self) -> None:
         """End the process that runs now, and any that is started yet; their `run` raises LoaderError."""
@@ -124,50 +139,35 @@ class Loader:
         if process is not None:
             process.kill()
 
-    def _talk(self, process: subprocess.Popen[bytes], ours: socket.socket, request: dict[str, Any]) -> Loaded:
-        deadline = time.monotonic() + self._timeout
-        assert process.stdin is not None
-        with process.stdin as stdin:
-            stdin.write(json.dumps(request).encode())
-        tables: list[SealedTable] = []
-        try:
-            while True:
-                ours.settimeout(max(0.001, deadline - time.monotonic()))
-                message, descriptors, _, _ = socket.recv_fds(ours, _MAX_MESSAGE, 1)
-                if not message or not descriptors:
-                    raise EOFError
+
+def _receive(ours: socket.socket, deadline: float) -> Loaded:
+    """The tables and the report that a loader sends before a deadline on the monotonic clock."""
+    tables: list[SealedTable] = []
+    try:
+        while True:
+            ours.settimeout(max(0.001, deadline - time.monotonic()))
+            message, descriptors, _, _ = socket.recv_fds(ours, _MAX_MESSAGE, 1)
+            if not message:
+                raise EOFError
+            if not descriptors:
+                raise ValueError("a message without its memory")
+            with FileIO(descriptors[0], "r") as memory:
                 said = json.loads(message)
-                if "file" in said:
-                    tables.append(_open_table(said, descriptors[0]))
-                    continue
-                with open(descriptors[0], "rb") as stream:
-                    stream.seek(0)
-                    problems, sources = _read_report(json.load(stream))
-                return Loaded(tables, problems, sources)
-        except BaseException:
-            for table in tables:
-                table.close()
-            raise
-
-
-def _end(process: subprocess.Popen[bytes]) -> int:
-    """The status of a loader that failed; one that is on its way out has the time to say why."""
-    try:
-        return process.wait(_LAST_WISH)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return process.wait()
-
-
-def _open_table(said: dict[str, Any], descriptor: int) -> SealedTable:
-    try:
-        if fcntl.fcntl(descriptor, fcntl.F_GET_SEALS) & _SEALS != _SEALS:
-            raise TableError("not sealed")
-        memory = mmap.mmap(descriptor, 0, mmap.MAP_SHARED, mmap.PROT_READ)
-        return SealedTable(said["file"], ZoneTable(memory), descriptor, said["added"], said["removed"])
+                if "file" not in said:
+                    memory.seek(0)
+                    return Loaded(tables, *_read_report(json.loads(memory.readall())))
+                tables.append(_open_table(said, memory))
     except BaseException:
-        os.close(descriptor)
+        for table in tables:
+            table.close()
         raise
+
+
+def _open_table(said: dict[str, Any], memory: FileIO) -> SealedTable:
+    if fcntl.fcntl(memory, fcntl.F_GET_SEALS) & _SEALS != _SEALS:
+        raise TableError("the table is not sealed")
+    table = ZoneTable(mmap.mmap(memory.fileno(), 0, mmap.MAP_SHARED, mmap.PROT_READ))
+    return SealedTable(said["file"], table, os.dup(memory.fileno()), said["added"], said["removed"])
 
 
 def _read_report(report: dict[str, Any]) -> tuple[Problems, dict[str, dict[str, Signature]]]:
@@ -181,14 +181,13 @@ def _read_report(report: dict[str, Any]) -> tuple[Problems, dict[str, dict[str, 
     return problems, sources
 
 
-def _obituary(error: BaseException, status: int, last_words: str, timeout: float) -> str:
-    if isinstance(error, TimeoutError):
-        return f"the loader took longer than {timeout:g} seconds and was killed"
-    if isinstance(error, TableError):
-        return f"the loader sent a bad table: {error}"
-    memory = " (out of memory?)" if status == -signal.SIGKILL else ""
-    how = f"was killed by signal {-status}{memory}" if status < 0 else f"ended with status {status}"
-    return f"the loader {how}{': ' + last_words if last_words else ''}"
+def _obituary(status: int | None, last_words: str) -> str:
+    if status is None:
+        return "the loader stopped sending, did not end, and was killed"
+    if status < 0:
+        memory = " (out of memory?)" if status == -signal.SIGKILL else ""
+        return f"the loader was killed by signal {-status}{memory}"
+    return f"the loader ended with status {status}{': ' + last_words if last_words else ''}"
 
 
 def _last_words(stderr: Any) -> str:
@@ -230,11 +229,18 @@ def main() -> int:
     os._exit(0)
 
 
-def _seal(data: bytes) -> FileIO:
-    memory = FileIO(os.memfd_create("dnsbl-table", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), "wb")
+def _memory(name: str, data: bytes = b"") -> FileIO:
+    """A file in memory that holds the data, at its start."""
+    memory = FileIO(os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), "r+")
     view = memoryview(data)
     while view:
         view = view[memory.write(view) :]
+    memory.seek(0)
+    return memory
+
+
+def _seal(data: bytes) -> FileIO:
+    memory = _memory("dnsbl-table", data)
     fcntl.fcntl(memory, fcntl.F_ADD_SEALS, _SEALS)
     return memory
 

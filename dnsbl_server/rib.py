@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from pytricia import PyTricia
 
-from dnsbl_server.address import BITS, prefixes
+from dnsbl_server.address import BITS, format_prefix, prefixes, without_loopback
 from dnsbl_server.problem import Problems
 from dnsbl_server.zone import BlockList, Entry, Exclusion, Zone
 
@@ -77,13 +77,16 @@ class ListRib:
             keys = (
                 [entry.first << 8 | bits]
                 if entry.first == entry.last
-                else [first << 8 | length for first, length in prefixes(entry.net)]
+                else [first << 8 | length for net in without_loopback(entry.net) for first, length in prefixes(net)]
             )
             for key in keys:
                 earlier = own.setdefault(key, entry)
                 if earlier is not entry:
                     message = f"listed twice in {block_list.name}, first at {earlier.place}"
-                    if earlier.text != entry.text:
+                    if earlier.net != entry.net:
+                        shared = format_prefix(entry.version, key >> 8, key & 0xFF)
+                        message += f" as {earlier.text}; both are made of {shared} and others"
+                    elif earlier.text != entry.text:
                         message += f" as {earlier.text}"
                     problems.error(entry.place, entry.text, message)
                     break

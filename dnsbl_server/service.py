@@ -14,7 +14,7 @@ from dnslib import QTYPE
 
 from dnsbl_server.respond import Outcome, respond
 from dnsbl_server.snapshot import Snapshot
-from dnsbl_server.wire import SERVFAIL, build_error, parse_header
+from dnsbl_server.wire import QR, SERVFAIL, build_error, parse_header
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Service:
             log.exception("cannot answer %s", packet[:512].hex())
             self.queries[Counted("", transport, "other", Outcome.SERVFAIL)] += 1
             header = parse_header(packet)
-            return build_error(header, SERVFAIL) if header else None
+            return build_error(header, SERVFAIL) if header and not header.flags & QR else None
         qtype = QTYPE_LABELS.get(reply.qtype, "other")
         self.queries[Counted(reply.zone, transport, qtype, reply.outcome)] += 1
         for name in reply.hits:

@@ -127,6 +127,12 @@ class ZoneTable:
                 raise TableError(f"section {name} passes the end")
             sections[name] = view[offset : offset + length]
         self.size: int = size
+        try:
+            self._open(sections)
+        except (TypeError, ValueError) as error:
+            raise TableError(f"a section is not what it should be: {error}") from error
+
+    def _open(self, sections: dict[str, memoryview]) -> None:
         self.meta: dict[str, Any] = json.loads(bytes(sections["meta"]))
         self._first4 = sections["first4"].cast("I")
         self._last4 = sections["last4"].cast("I")

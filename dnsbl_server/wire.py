@@ -111,8 +111,9 @@ def parse_query(packet: bytes, header: Header) -> Query:
         if rtype == QTYPE.OPT:
             if edns is not None or number < first_additional or not is_root:
                 raise MessageError("two OPT records, or a misplaced one")
-            _check_options(packet, at, at + length)
             edns = Edns(rclass, ttl >> 16 & 0xFF, bool(ttl & 0x8000))
+            if not edns.version:  # another version may have another form
+                _check_options(packet, at, at + length)
         at += length
     if at != len(packet):
         raise MessageError("bytes after the last record")
@@ -126,14 +127,14 @@ def _parse_name(packet: bytes, at: int) -> tuple[tuple[bytes, ...], int]:
         length = packet[at]
         at += 1
         if not length:
-            if at - start > 255:
-                raise MessageError("a name of more than 255 bytes")
             return tuple(labels), at
         if length > 63:
             # A pointer has nothing to point at yet; the other values mean nothing (RFC 1035 section 4.1.4).
             raise MessageError("no plain label in the question")
         labels.append(packet[at : at + length])
         at += length
+        if at - start > 254:
+            raise MessageError("a name of more than 255 bytes")
     raise MessageError("the name is cut short")
 
 

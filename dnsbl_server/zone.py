@@ -52,7 +52,7 @@ class Listing:
     @property
     def expires_at(self) -> int:
         """When the listing ends, in seconds since 1970; 0 is never."""
-        return int(self.expires.timestamp()) if self.expires else 0
+        return max(1, int(self.expires.timestamp())) if self.expires else 0
 
 
 class Entry(NamedTuple):

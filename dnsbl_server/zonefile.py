@@ -18,6 +18,7 @@ from dnsbl_server.address import (
     MAPPED_LAST,
     Net,
     parse_net,
+    without_loopback,
 )
 from dnsbl_server.document import (
     MAX_SIZE,
@@ -338,14 +339,9 @@ class _Reader(NodeReader):
 
     def _add(self, entries: list[Entry], net: Net, text: str, place: Place, listing: Listing) -> None:
         """Add an entry, but never with test addresses: those come from code (RFC 5782 section 5)."""
-        nets = [net]
-        if net.version == 4 and net.first <= LOOPBACK_LAST and net.last >= LOOPBACK_FIRST:
-            nets = []
-            if net.first < LOOPBACK_FIRST:
-                nets.append(Net(4, net.first, LOOPBACK_FIRST - 1))
-            if net.last > LOOPBACK_LAST:
-                nets.append(Net(4, LOOPBACK_LAST + 1, net.last))
-            taken = "taken without" if nets else "left out: no file can list"
+        parts = without_loopback(net)
+        if parts != [net]:
+            taken = "taken without" if parts else "left out: no file can list"
             self.problems.warning(place, text, f"{taken} 127.0.0.0/8, whose test entries come from the codes")
         elif net.last - net.first >= LARGE_NET[net.version]:
             bits = BITS[net.version] - LARGE_NET[net.version].bit_length() + 1
@@ -353,8 +349,8 @@ class _Reader(NodeReader):
         elif net.version == 6 and net.first <= MAPPED_LAST and net.last >= MAPPED_FIRST:
             message = "taken without ::ffff:0:0/96, which is looked up as IPv4; list the IPv4 addresses"
             self.problems.warning(place, text, message)
-        for part in nets:
-            entries.append(Entry(*part, text, *place, listing))
+        if parts:
+            entries.append(Entry(*net, text, *place, listing))
 
     def _exclusions(self, fields: Fields) -> tuple[Exclusion, ...]:
         exclusions: list[Exclusion] = []

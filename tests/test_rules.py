@@ -182,7 +182,7 @@ def test_all_problems_of_all_files_come_in_one_run(load_texts: Callable[..., Loa
 
 
 def test_two_files_for_one_zone(load_texts: Callable[..., Load], tmp_path: Path) -> None:
-    result = load_texts(LIST + "10.0.0.1\n", "zone: BL.example.org.\nentries: []\n")
+    result = load_texts(LIST + "10.0.0.1\n", "zone: BL.example.org.\nentries: [10.0.0.2]\n")
     said = [str(problem) for problem in result.problems]
     assert said == [
         f"{tmp_path}/z1.yaml:1:7: bl.example.org: two files for one zone, the other is {tmp_path}/z0.yaml:1:7"
