@@ -17,6 +17,7 @@ LOOPBACK_FIRST = 127 << 24
 LOOPBACK_LAST = LOOPBACK_FIRST | 0xFFFFFF
 # What "the whole Internet" is: every address that a host can have from its provider, RFC 1122 section 3.2.1.3 and
 # the part of IPv6 that IANA hands out.
+_NET = "address, CIDR or range"
 INTERNET = {4: (1 << 24, (224 << 24) - 1), 6: (0x2000 << 112, (0x4000 << 112) - 1)}
 
 
@@ -42,8 +43,11 @@ def without_loopback(net: Net) -> list[Net]:
     return [part for part in parts if part.first <= part.last]
 
 
-def parse_address(text: str) -> tuple[int, int]:
-    """The version and the number of one address; a mapped one is IPv4. Raises ValueError."""
+def parse_address(text: str, accepted: str = "address") -> tuple[int, int]:
+    """The version and the number of one address; a mapped one is IPv4.
+
+    Raises ValueError; `accepted` is what its text says that there should be.
+    """
     try:
         return 4, int.from_bytes(inet_pton(AF_INET, text))
     except (OSError, ValueError):
@@ -56,10 +60,10 @@ def parse_address(text: str) -> tuple[int, int]:
         if MAPPED_FIRST <= number <= MAPPED_LAST:
             return 4, number & 0xFFFFFFFF
         return 6, number
-    raise ValueError(_what_is_wrong_with(text))
+    raise ValueError(_what_is_wrong_with(text, accepted))
 
 
-def _what_is_wrong_with(text: str) -> str:
+def _what_is_wrong_with(text: str, accepted: str) -> str:
     octets = text.split(".")
     if all(octet.isascii() and octet.isdigit() for octet in octets):
         if len(octets) != 4:
@@ -67,7 +71,7 @@ def _what_is_wrong_with(text: str) -> str:
         if any(len(octet) > 1 and octet[0] == "0" for octet in octets):
             return "an octet has no leading zero"
         return "an octet must be 0 to 255"
-    return "not an address, CIDR or range"
+    return f"not an {accepted}"
 
 
 def parse_net(text: str) -> Net:
@@ -80,10 +84,10 @@ def parse_net(text: str) -> Net:
         net = _parse_cidr(head, length)
     else:
         head, dash, tail = text.partition("-")
-        version, first = parse_address(head.strip() if dash else head)
+        version, first = parse_address(head.strip() if dash else head, _NET)
         last = first
         if dash:
-            end_version, last = parse_address(tail.strip())
+            end_version, last = parse_address(tail.strip(), _NET)
             if end_version != version:
                 raise ValueError("a range does not mix IPv4 and IPv6")
             if last < first:
@@ -96,7 +100,7 @@ def parse_net(text: str) -> Net:
 
 
 def _parse_cidr(head: str, length: str) -> Net:
-    version, first = parse_address(head)
+    version, first = parse_address(head, _NET)
     mapped = version == 4 and ":" in head
     bits = 128 if mapped else BITS[version]
     if not (length.isascii() and length.isdigit() and len(length) <= 3 and int(length) <= bits):

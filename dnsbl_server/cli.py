@@ -28,7 +28,7 @@ from dnsbl_server.address import parse_address
 from dnsbl_server.config import Settings, parse_endpoint, parse_metrics, read_settings
 from dnsbl_server.load import Load, find_zone_files, load
 from dnsbl_server.lookup import describe, explain
-from dnsbl_server.problem import Problem, Problems
+from dnsbl_server.problem import Problem, Problems, printable
 from dnsbl_server.server import Server, StartError
 
 T = TypeVar("T")
@@ -227,7 +227,7 @@ def _show_problems(problems: Problems) -> None:
     for problem in problems:
         console.print(str(problem), style=_style_of(problem))
     for file, count in problems.left_out.items():
-        console.print(f"{file}: {count:,} more problems")
+        console.print(f"{printable(file)}: {count:,} more problems")
 
 
 def _style_of(problem: Problem) -> str:

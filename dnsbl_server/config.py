@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 
-from dnsbl_server.document import Mapping, Node, Scalar, Sequence, describe, open_regular, read_document
+from dnsbl_server.document import EMPTY, Mapping, Node, Scalar, Sequence, describe, open_regular, read_document
 from dnsbl_server.problem import Place, Problems
 from dnsbl_server.values import parse_duration, parse_printable
 
@@ -52,11 +52,11 @@ def parse_metrics(text: str) -> Endpoint | None:
 
 
 def _endpoint(value: object) -> object:
-    return parse_endpoint(value) if isinstance(value, str) else value
+    return value if isinstance(value, Endpoint) else parse_endpoint(value if isinstance(value, str) else "")
 
 
 def _metrics(value: object) -> object:
-    return parse_metrics(value) if isinstance(value, str) else value
+    return None if value in (None, "off") else _endpoint(value)
 
 
 def _seconds(value: object) -> object:
@@ -71,8 +71,15 @@ def _text(value: object) -> object:
     return parse_printable(value) if isinstance(value, str) else value
 
 
+def _file_name(value: object) -> object:
+    if isinstance(value, str) and (not value or "\0" in value):
+        raise ValueError("not the name of a file or directory")
+    return value
+
+
+FileName = Annotated[str, BeforeValidator(_file_name)]
 Seconds = Annotated[int, BeforeValidator(_seconds)]
-Text = Annotated[str, BeforeValidator(_text), Field(max_length=255)]
+Text = Annotated[str, BeforeValidator(_text), Field(min_length=1, max_length=255)]
 Listen = Annotated[Endpoint, BeforeValidator(_endpoint), PlainSerializer(str)]
 
 
@@ -81,7 +88,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    zones: Annotated[tuple[str, ...], BeforeValidator(_several), Field(min_length=1)] = ("zones",)
+    zones: Annotated[tuple[FileName, ...], BeforeValidator(_several), Field(min_length=1)] = ("zones",)
     listen: Annotated[tuple[Listen, ...], BeforeValidator(_several), Field(min_length=1)] = DEFAULT_LISTEN
     metrics: Annotated[Endpoint | None, BeforeValidator(_metrics)] = Endpoint("127.0.0.1", 9353)
     log_format: Literal["text", "json"] = "text"
@@ -101,10 +108,9 @@ def read_settings(path: str | None, flags: AbstractMapping[str, Any], problems: 
     if not isinstance(document, Mapping):
         return None
     given = {key: _plain(node) for key, (_, node) in document.fields.items()}
-    if problems.errors:
-        return None
     try:
-        return Settings.model_validate({**given, **flags})
+        settings = Settings.model_validate({**given, **flags})
+        return None if problems.errors else settings
     except ValidationError as error:
         for each in error.errors():
             _report(each, document, path or "", problems)
@@ -114,13 +120,16 @@ def read_settings(path: str | None, flags: AbstractMapping[str, Any], problems: 
 def _read(path: str, problems: Problems) -> Node | None:
     try:
         with open_regular(path) as stream:
-            data = stream.read(_MAX_SIZE)
+            data = stream.read(_MAX_SIZE + 1)
     except OSError as error:
         problems.error(Place(path), "", describe(error))
         return None
+    if len(data) > _MAX_SIZE:
+        problems.error(Place(path), "", f"larger than {_MAX_SIZE >> 20} MiB")
+        return None
     found = Problems()
     document = read_document(data, path, found)
-    if document is None and not data.strip():
+    if [problem.message for problem in found] == [EMPTY]:
         return Mapping({}, 0, 0)
     problems.extend(found)
     if document is not None and not isinstance(document, Mapping):

@@ -6,6 +6,7 @@ document are refused with their place, so no document is larger than its text. R
 composing PyYAML's own nodes takes ten times as long. Knows nothing of zones.
 """
 
+import codecs
 import os
 import stat
 from collections.abc import Callable
@@ -33,6 +34,7 @@ from dnsbl_server.problem import Place, Problems
 MAX_DEPTH = 16
 # A zone file with ten million entries is about 200 MB; larger lists belong into list files.
 MAX_SIZE = 1 << 30
+EMPTY = "the file is empty"
 
 
 class Scalar(NamedTuple):
@@ -66,7 +68,10 @@ def open_regular(path: str) -> IO[bytes]:
 
     Raises OSError, its text saying what the path is where it is no file.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except ValueError:
+        raise OSError(0, "no file has such a name") from None
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
         os.close(descriptor)
@@ -96,8 +101,9 @@ def describe(error: OSError) -> str:
 
 def read_document(data: bytes, file: str, problems: Problems) -> Node | None:
     """Read one YAML document; None when it has a problem that leaves nothing to look at (it is in `problems`)."""
+    data = data.removeprefix(codecs.BOM_UTF8)
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         before = data[: error.start]
         line = before.count(b"\n") + 1
@@ -108,9 +114,9 @@ def read_document(data: bytes, file: str, problems: Problems) -> Node | None:
     try:
         builder.build(text)
     except ReaderError as error:
-        position = error.position if isinstance(error.position, int) else 0
-        before_text = text[:position]
-        place = Place(file, before_text.count("\n") + 1, position - before_text.rfind("\n"))
+        # libyaml counts the bytes of what it was given.
+        position = len(text.encode()[: error.position].decode("utf-8", "ignore"))
+        place = Place(file, text.count("\n", 0, position) + 1, position - text.rfind("\n", 0, position))
         problems.error(place, f"U+{ord(text[position]):04X}" if position < len(text) else "", "character not allowed")
         return None
     except MarkedYAMLError as error:
@@ -126,7 +132,7 @@ def read_document(data: bytes, file: str, problems: Problems) -> Node | None:
     except _RefusedError:
         return None
     if builder.root is None:
-        problems.error(Place(file, 1, 1), "", "the file is empty")
+        problems.error(Place(file, 1, 1), "", EMPTY)
     return builder.root
 
 

@@ -21,6 +21,8 @@ class NodeReader:
     def __init__(self, file: str, problems: Problems) -> None:
         self.file = file
         self.problems = problems
+        # The nodes, by id, of which it is said already that they are no lists.
+        self._told: set[int] = set()
 
     def at(self, node: Node) -> Place:
         return Place(self.file, node.line, node.column)
@@ -75,7 +77,9 @@ class NodeReader:
             return node.items
         if isinstance(node, Scalar):
             return [] if node.plain and not node.text else [node]
-        self.error(node, f"{name} is a list")
+        if id(node) not in self._told:
+            self._told.add(id(node))
+            self.error(node, f"{name} is a list")
         return []
 
     def many(self, fields: Fields, name: str, parse: Callable[[str], T]) -> tuple[T, ...]:
@@ -86,5 +90,5 @@ class NodeReader:
                 continue
             if value in values:
                 self.error(node, f"stands twice, first at {self.at(values[value])}")
-            values[value] = node
+            values.setdefault(value, node)
         return tuple(values)

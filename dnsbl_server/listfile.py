@@ -48,10 +48,10 @@ def read_list_file(
                 except ValueError as error:
                     problems.error(Place(path, number, line.index(text) + 1), text, str(error))
             progress(path, number)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        problems.error(Place(path, number + 1), "", f"the gzip data is damaged or cut short: {error}")
     except OSError as error:
         problems.error(Place(path), "", describe(error))
-    except (EOFError, zlib.error) as error:
-        problems.error(Place(path, number + 1), "", f"the gzip data is damaged or cut short: {error}")
 
 
 def _line_blocks(path: str, problems: Problems) -> Iterator[list[str]]:

@@ -85,20 +85,23 @@ def load(
     zones: dict[str, LoadedZone] = {}
     for file, zone_file in read.items():
         zone = zone_file.zone
-        if zone is None or owners.get(zone.name) != file or _is_hiding(zone, owners, read, problems):
+        if zone is None:
             continue
         found = Problems()
+        is_refused = zone_file.failed or owners.get(zone.name) != file or _is_hiding(zone, owners, read, problems)
         rib = ZoneRib(zone, found)
         before = (previous or {}).get(zone.name)
         serial = max(_serial(zone_file.sources), before.meta["serial"] if before else 0)
         try:
-            compiled = None if found.errors else compile_zone(rib, serial, now, found, zone_file.sources)
+            # One that is refused already is looked through all the same: one run shows all problems.
+            compiled = compile_zone(rib, serial, now, found, zone_file.sources)
         except Exception as error:
             # A zone that the compiler cannot take must not keep the others from being loaded.
-            found.error(zone.place, zone.name, f"cannot be compiled: {type(error).__name__}: {error}")
+            if not is_refused:
+                found.error(zone.place, zone.name, f"cannot be compiled: {type(error).__name__}: {error}")
             compiled = None
         problems.extend(found)
-        if compiled is not None:
+        if compiled is not None and not is_refused and not found.errors:
             zones[file] = LoadedZone(zone, rib, compiled)
     return Load(zones, problems, {file: zone_file.sources for file, zone_file in read.items()})
 
@@ -114,7 +117,7 @@ def _read_settled(file: str, problems: Problems, progress: Progress) -> ZoneFile
             break
     else:
         found.error(Place(file), "", "it or its list files change all the time; write files aside and rename them")
-        zone_file = zone_file._replace(zone=None)
+        zone_file = zone_file._replace(failed=True)
     problems.extend(found)
     return zone_file
 
@@ -125,11 +128,11 @@ def _owners(read: Mapping[str, ZoneFile], served: Mapping[str, str], problems: P
         name: file
         for name, file in served.items()
         # A file that is broken now goes on serving what it had.
-        if file not in read or (zone := read[file].zone) is None or zone.name == name
+        if file not in read or read[file].failed or (zone := read[file].zone) is None or zone.name == name
     }
     for file, zone_file in read.items():
         zone = zone_file.zone
-        if zone is None:
+        if zone is None or not zone.name:
             continue
         owner = owners.setdefault(zone.name, file)
         if owner != file:

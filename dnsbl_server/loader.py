@@ -174,6 +174,8 @@ def _read_report(report: dict[str, Any]) -> tuple[Problems, dict[str, dict[str, 
     problems = Problems()
     for (file, line, column), value, message, warning in report["problems"]:
         problems.add(Problem(Place(file, line, column), value, message, warning))
+    for file, count in report["left_out"].items():
+        problems.leave_out(file, count)
     sources = {
         file: {source: tuple(known) if known else None for source, known in each.items()}
         for file, each in report["sources"].items()
@@ -220,6 +222,7 @@ def main() -> int:
                 socket.send_fds(parent, [json.dumps(said).encode()], [memory.fileno()])
         report = {
             "problems": [[each.place, each.value, each.message, each.warning] for each in result.problems],
+            "left_out": result.problems.left_out,
             "sources": result.sources,
         }
         with _seal(json.dumps(report).encode()) as memory:

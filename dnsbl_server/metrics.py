@@ -147,9 +147,13 @@ class MetricsServer:
         self._thread.join()
 
     def _respond(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] == "HEAD":
+            for _ in self._respond({**environ, "REQUEST_METHOD": "GET"}, start):
+                pass  # the same headers, and no body
+            return []
+        if environ["REQUEST_METHOD"] != "GET":
+            return _plain(start, "405 Method Not Allowed", "only GET and HEAD\n", ("Allow", "GET, HEAD"))
         path = environ.get("PATH_INFO", "")
-        if environ.get("REQUEST_METHOD") not in ("GET", "HEAD"):
-            return _plain(start, "405 Method Not Allowed", "only GET and HEAD\n")
         if path == "/metrics":
             body: Iterable[bytes] = self._metrics(environ, start)
             return body
@@ -162,7 +166,7 @@ class MetricsServer:
         return _plain(start, "404 Not Found", "there are /metrics and /healthz\n")
 
 
-def _plain(start: Any, status: str, text: str) -> Iterable[bytes]:
+def _plain(start: Any, status: str, text: str, *headers: tuple[str, str]) -> Iterable[bytes]:
     body = text.encode()
-    start(status, [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))])
+    start(status, [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body))), *headers])
     return [body]

@@ -50,6 +50,8 @@ class Problems:
     def __init__(self) -> None:
         self._problems: list[Problem] = []
         self._per_file: dict[str, int] = {}
+        # How many problems of each file are not kept because there were too many.
+        self.left_out: dict[str, int] = {}
         self._refused: set[str] = set()
 
     def error(self, place: Place, value: str, message: str) -> None:
@@ -61,6 +63,12 @@ class Problems:
     def extend(self, other: "Problems") -> None:
         for problem in other:
             self.add(problem)
+        for file, count in other.left_out.items():
+            self.leave_out(file, count)
+
+    def leave_out(self, file: str, count: int) -> None:
+        """Note that there are so many more problems of a file."""
+        self.left_out[file] = self.left_out.get(file, 0) + count
 
     def add(self, problem: Problem) -> None:
         file = problem.place.file
@@ -70,6 +78,8 @@ class Problems:
         first_error = not problem.warning and file not in self._refused
         if count <= MAX_PER_FILE or first_error:
             self._problems.append(problem)
+        else:
+            self.leave_out(file, 1)
         if not problem.warning:
             self._refused.add(file)
 
@@ -84,11 +94,6 @@ class Problems:
     @property
     def warnings(self) -> list[Problem]:
         return [problem for problem in self._problems if problem.warning]
-
-    @property
-    def left_out(self) -> dict[str, int]:
-        """How many problems of each file are not kept because there were too many."""
-        return {file: count - MAX_PER_FILE for file, count in self._per_file.items() if count > MAX_PER_FILE}
 
     def __iter__(self) -> Iterator[Problem]:
         return iter(self._problems)

@@ -16,7 +16,7 @@ from pathlib import Path
 from dnsbl_server.document import Signature, signature
 from dnsbl_server.load import find_zone_files
 from dnsbl_server.loader import Loaded, Loader, LoaderError, SealedTable
-from dnsbl_server.problem import Problems
+from dnsbl_server.problem import Problems, printable
 from dnsbl_server.service import Service
 from dnsbl_server.snapshot import Identity, Snapshot
 from dnsbl_server.watch import Watcher, directories_of
@@ -252,6 +252,8 @@ class Reloader:
         self._publish()
         for problem in loaded.problems:
             log.log(logging.WARNING if problem.warning else logging.ERROR, "%s", problem)
+        for name, count in loaded.problems.left_out.items():
+            log.error("%s: %d more problems", printable(name), count)
         for path in files:
             _log_outcome(path, before.get(path, ZoneStatus()), self._files[path].status)
         names = {file.status.name for file in self._files.values()}

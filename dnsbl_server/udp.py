@@ -15,6 +15,8 @@ log = logging.getLogger(__name__)
 
 # Packets taken in one go, so that a flood on one socket leaves the others their turn.
 _BATCH = 64
+# How many more are answered before the socket is closed.
+_LAST_BATCHES = 100
 # The longest message that is a query; more is cut off, and so answered with FORMERR.
 _MAX_PACKET = 4096
 # Linux numbers that Python's socket module does not name everywhere (ip(7), ipv6(7)).
@@ -47,24 +49,29 @@ class UdpListener:
 
     def close(self) -> None:
         """Answer what has arrived already, and close the socket."""
-        if self._waiting is None:
-            self._read()
+        for _ in range(_LAST_BATCHES):
+            if self._waiting is not None or not self._read():
+                break
+        if self._waiting is not None:
+            self._dropped()
         self._loop.remove_reader(self._socket)
         self._loop.remove_writer(self._socket)
         self._socket.close()
 
-    def _read(self) -> None:
+    def _read(self) -> bool:
+        """Answer what has arrived, a batch at the most; whether there may be more."""
         for _ in range(_BATCH):
             try:
                 packet, ancillary, _, client = self._socket.recvmsg(_MAX_PACKET, _ANCILLARY)
             except (BlockingIOError, InterruptedError):
-                return
+                return False
             except OSError as error:
                 log.debug("receive: %s", error)
-                return
+                return False
             reply = self._answer(packet)
             if reply is not None and not self._send(reply, _reply_from(ancillary), client):
-                return
+                return False
+        return True
 
     def _send(self, packet: bytes, ancillary: Ancillary, client: object) -> bool:
         try:

@@ -60,11 +60,12 @@ def parse_time(text: str) -> datetime:
 
 def parse_expiry(text: str, listed: datetime | None) -> datetime:
     """A time, or a duration after `listed`."""
-    if not _DURATION.fullmatch(text):
-        try:
-            moment = parse_time(text)
-        except ValueError as error:
-            raise ValueError(str(error).replace("or 2026", "2026") + ", or how long after `listed`, like 30d") from None
+    if _TIME.fullmatch(text):
+        moment = parse_time(text)
+    elif not _DURATION.fullmatch(text):
+        raise ValueError(
+            "not a date or time; write 2026-11-20, 2026-11-20T15:00:00Z or how long after `listed`, like 30d"
+        )
     elif listed is None:
         raise ValueError("a duration counts from `listed`, which is missing; add it, or write a date")
     else:
@@ -94,7 +95,8 @@ def parse_code(text: str) -> int:
 
 def parse_name(text: str) -> str:
     """A domain name in lower case without its final dot: letters, digits, hyphens and underscores."""
-    name = text.lower().removesuffix(".")
+    # Only ASCII has one lower case: other letters may become ASCII by it.
+    name = (text.lower() if text.isascii() else text).removesuffix(".")
     if not name:
         raise ValueError("a domain name has at least one label")
     for label in name.split("."):

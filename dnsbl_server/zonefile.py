@@ -7,6 +7,7 @@ no clock.
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from dnsbl_server.address import (
 )
 from dnsbl_server.document import (
     MAX_SIZE,
+    Mapping,
     Node,
     Scalar,
     Signature,
@@ -56,6 +58,7 @@ from dnsbl_server.zone import (
     DEFAULT_TEXT,
     DEFAULT_TEXT_OF_LIST,
     DEFAULT_TTL,
+    TEST_REASON,
     Apex,
     BlockList,
     Entry,
@@ -85,11 +88,13 @@ Progress = Callable[[str, int], None]
 class ZoneFile(NamedTuple):
     """What came of one zone file.
 
-    zone: None where it has an error; sources: the zone file and its list files, as they were when they were opened.
+    zone: None where there is too little to make one; failed: whether it has an error and must not be served;
+    sources: the zone file and its list files, as they were when they were opened.
     """
 
     path: str
     zone: Zone | None
+    failed: bool
     sources: dict[str, Signature]
 
 
@@ -101,18 +106,17 @@ def read_zone_file(path: str, problems: Problems, progress: Progress) -> ZoneFil
             data = stream.read(MAX_SIZE + 1)
     except OSError as error:
         problems.error(Place(path), "", describe(error))
-        return ZoneFile(path, None, sources)
+        return ZoneFile(path, None, True, sources)
     if len(data) > MAX_SIZE:
         problems.error(Place(path), "", f"larger than {MAX_SIZE >> 30} GiB; put the entries into list files")
-        return ZoneFile(path, None, sources)
+        return ZoneFile(path, None, True, sources)
     found = Problems()
     document = read_document(data, path, found)
     del data
     reader = _Reader(path, found, progress, sources)
     zone = reader.zone(document) if document is not None else None
-    failed = bool(found.errors)
     problems.extend(found)
-    return ZoneFile(path, None if failed else zone, sources)
+    return ZoneFile(path, zone, bool(found.errors), sources)
 
 
 def _identity(text: str) -> str:
@@ -127,7 +131,7 @@ class _Reader(NodeReader):
         self._sources = sources
         self._progress = progress
         self._listings: dict[Listing, Listing] = {}
-        self._checked_texts: set[tuple[int, int]] = set()
+        self._checked_texts: set[tuple[str, Listing, int]] = set()
 
     # The zone
 
@@ -158,10 +162,10 @@ class _Reader(NodeReader):
 
     def _ttl(self, fields: Fields, name: str, default: int) -> int:
         ttl = self.one(fields, name, parse_ttl, default)
-        if ttl > LONG_TTL:
-            self.problems.warning(
-                self.at(fields[name][1]), str(ttl), "more than a week: this long clients keep what is taken off"
-            )
+        node = fields[name][1] if name in fields else None
+        if ttl > LONG_TTL and isinstance(node, Scalar):
+            message = "more than a week: this long clients keep what is taken off"
+            self.problems.warning(self.at(node), node.text, message)
         return ttl
 
     def _warn_inside(self, node: Node, zone: str, what: str) -> None:
@@ -249,9 +253,11 @@ class _Reader(NodeReader):
             self._entries_of_file(node, files, listing, entries)
         if not self.items(fields, "entries") and not self.items(fields, "files"):
             self.problems.warning(place or Place(self.file), "", "the list is empty")
-        version = max((entry.version for entry in entries if entry.listing is listing), default=0)
-        if own_text and version:
-            self._check_text(own_text[1], described, listing, version)
+        if own_text:
+            version = max((entry.version for entry in entries if entry.listing is listing), default=4)
+            # The test entries have the text of the list too.
+            test = described.size(replace(listing, reason=TEST_REASON), 4)
+            self._check_size(own_text[1], max(test, described.size(listing, version)))
         return BlockList(
             name=name,
             place=place or Place(self.file),
@@ -263,7 +269,8 @@ class _Reader(NodeReader):
 
     def _codes(self, fields: Fields, default: tuple[int, ...]) -> tuple[int, ...]:
         codes = self.many(fields, "code", parse_code)
-        if not codes and "code" in fields and not self.items(fields, "code"):
+        is_list = "code" in fields and not isinstance(fields["code"][1], Mapping)
+        if is_list and not self.items(fields, "code"):
             self.error(fields["code"][0], "the value is missing")
         if len(codes) > MAX_CODES:
             self.error(fields["code"][0], f"at most {MAX_CODES} codes, not {len(codes)}")
@@ -275,6 +282,11 @@ class _Reader(NodeReader):
             if net is not None:
                 self._add(entries, net, node.text, self.at(node), listing)
             return
+        if isinstance(node, Mapping) and "net" not in node.fields and len(node.fields) == 1:
+            key = next(iter(node.fields))
+            if ":" in key:
+                self.error(node, "an IPv6 address that ends in a colon stands in quotes", f"{key}:")
+                return
         fields = self.fields(node, _ENTRY_KEYS, "an entry")
         if fields is None:
             return
@@ -320,6 +332,11 @@ class _Reader(NodeReader):
             return
         files.append(path)
         self._sources.setdefault(path, signature(path))
+        try:
+            open_regular(path).close()
+        except OSError as error:
+            self.error(node, describe(error))
+            return
         self._progress(path, 0)
         before = len(self.problems)
         count = len(entries)
@@ -367,15 +384,13 @@ class _Reader(NodeReader):
     # Texts
 
     def _check_text(self, node: Node, described: "_Described", listing: Listing, version: int) -> None:
+        key = (described.list, listing, version)
+        if key not in self._checked_texts and described.longest(listing) > SHORT_TEXT:
+            self._checked_texts.add(key)
+            self._check_size(node, described.size(listing, version))
+
+    def _check_size(self, node: Node, size: int) -> None:
         """A TXT answer has at most 500 bytes, and Exim shows the first 255."""
-        key = (id(listing), version)
-        if key in self._checked_texts:
-            return
-        self._checked_texts.add(key)
-        if described.longest(listing) <= SHORT_TEXT:
-            return
-        shown = describe_listing(described.zone, described.list, described.text, listing)
-        size = len(shown) + shown.count(ADDRESS_MARK) * ((15 if version == 4 else 39) - 1)
         if size > MAX_TEXT:
             self.error(node, f"the TXT answer is at most {MAX_TEXT} bytes long; this makes it {size}")
         elif size > SHORT_TEXT:
@@ -394,3 +409,8 @@ class _Described(NamedTuple):
         """A length that no TXT answer of the listing passes; much cheaper than making one."""
         values = max(39, len(listing.reason), len(self.zone), len(self.list), 17 * len(listing.codes))
         return sum(len(part) for part in self.text.parts[::2]) + values * (len(self.text.parts) // 2)
+
+    def size(self, listing: Listing, version: int) -> int:
+        """How many bytes the TXT answer has for the longest address."""
+        shown = describe_listing(self.zone, self.list, self.text, listing)
+        return len(shown) + shown.count(ADDRESS_MARK) * ((15 if version == 4 else 39) - 1)

@@ -1,7 +1,9 @@
 """A real server process for tests: started on free ports, its log at hand, stopped by its own process id."""
 
+import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -12,20 +14,44 @@ from types import TracebackType
 
 import dns.message
 import dns.query
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 # Long enough for the slowest machine; no test passes by waiting this long.
 PATIENCE = 60.0
 
 
-class ServerProcess:
-    """`dnsbl-server serve` on free loopback ports, unless `listen` says otherwise. Use it as a context."""
+def _has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
 
-    def __init__(self, *arguments: str, listen: tuple[str, ...] = ("127.0.0.1:0",), cwd: Path | None = None) -> None:
+
+needs_ipv6 = pytest.mark.skipif(not _has_ipv6(), reason="this machine has no IPv6 loopback address")
+
+
+class ServerProcess:
+    """`dnsbl-server serve` on free loopback ports, unless `listen` says otherwise. Use it as a context.
+
+    env: variables on top of those of the tests.
+    """
+
+    def __init__(
+        self,
+        *arguments: str,
+        listen: tuple[str, ...] = ("127.0.0.1:0",),
+        cwd: Path | None = None,
+        env: dict[str, str] | None = None,
+    ) -> None:
         command = [sys.executable, "-m", "dnsbl_server", "serve", "--metrics", "127.0.0.1:0"]
         for endpoint in listen:
             command += ["--listen", endpoint]
-        self._process = subprocess.Popen([*command, *arguments], stderr=subprocess.PIPE, text=True, cwd=cwd)
+        self._process = subprocess.Popen(
+            [*command, *arguments], stderr=subprocess.PIPE, text=True, cwd=cwd, env={**os.environ, **(env or {})}
+        )
         self.pid = self._process.pid
         self.log: list[str] = []
         self._grown = threading.Condition()
@@ -35,7 +61,11 @@ class ServerProcess:
         self.metrics_url = ""
 
     def __enter__(self) -> "ServerProcess":
-        self.wait_for("ready: ")
+        try:
+            self.wait_for("ready: ")
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         for line in self.log:
             if found := re.search(r"listening on \[?([0-9a-f.:]+?)\]?:(\d+) ", line):
                 self.endpoints.append((found[1], int(found[2])))
@@ -109,3 +139,36 @@ class ServerProcess:
                 if sample.name == name and labels.items() <= sample.labels.items():
                     return float(sample.value)
         return 0.0
+
+
+class StalledLoader:
+    """A hold on the loader processes that are started with this environment.
+
+    They wait, before they do anything, until `release` is called.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._released = directory / "released"
+        (directory / "sitecustomize.py").write_text(
+            "import os, pathlib, sys, time\n"
+            "if 'dnsbl_server.loader' in sys.orig_argv:\n"
+            f"    pathlib.Path({str(directory)!r}, f'{{os.getpid()}}.waiting').touch()\n"
+            f"    while not os.path.exists({str(self._released)!r}):\n"
+            "        time.sleep(0.01)\n"
+        )
+        self.env = {"PYTHONPATH": os.pathsep.join(filter(None, (str(directory), os.environ.get("PYTHONPATH"))))}
+
+    def pids(self) -> list[int]:
+        """The process ids of the loaders that wait, or have waited."""
+        return [int(path.stem) for path in self._directory.glob("*.waiting")]
+
+    def wait(self) -> None:
+        """Wait until a loader waits."""
+        end = time.monotonic() + PATIENCE
+        while not self.pids():
+            assert time.monotonic() < end, "no loader was started"
+            time.sleep(0.01)
+
+    def release(self) -> None:
+        self._released.touch()

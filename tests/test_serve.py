@@ -1,0 +1,124 @@
+"""serve: what keeps it from starting, what ends it, and what it writes to its log."""
+
+import json
+import re
+import signal
+import socket
+import time
+from contextlib import ExitStack, closing
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from tests.answers import ZONE, reverse
+from tests.commands import ANY, BAD_LINES, Done, make_place, run_process
+from tests.serving import PATIENCE, ServerProcess, StalledLoader, needs_ipv6
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_place(tmp_path_factory.mktemp("place"))
+
+
+def serve(place: Path, *arguments: str) -> Done:
+    """A server that is not to come up."""
+    done = run_process(place, "serve", *arguments)
+    assert (done.status, done.stdout) == (2, "")
+    return done
+
+
+def test_serve_bad_zones(place: Path) -> None:
+    lines = serve(place, *ANY, "bad").stderr.splitlines()
+    for start in BAD_LINES:
+        assert sum(line.startswith(f"bad/{start}") for line in lines) == 1
+    assert lines[-1] == "dnsbl-server: the zones have errors; nothing is served"
+
+
+@pytest.mark.parametrize("path", ["missing", "empty"])
+def test_serve_no_zones(place: Path, path: str) -> None:
+    assert f"\n{path}: " in serve(place, *ANY, path).stderr
+
+
+@pytest.mark.parametrize("kind", ["udp", "tcp", "metrics"])
+def test_serve_on_a_port_that_is_taken(place: Path, kind: str) -> None:
+    with closing(socket.socket(type=socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM)) as other:
+        other.bind(("127.0.0.1", 0))
+        if kind != "udp":
+            other.listen()
+        taken = f"127.0.0.1:{other.getsockname()[1]}"
+        flags = ("--metrics", taken) if kind == "metrics" else ("--listen", taken)
+        said = serve(place, *ANY[2 if kind != "metrics" else 0 :][:2], *flags).stderr
+    purpose = "metrics" if kind == "metrics" else "DNS"
+    assert said.startswith(f"dnsbl-server: cannot listen on {taken} for {purpose}: another program has this port")
+
+
+@pytest.mark.parametrize("flag", ["--listen", "--metrics"])
+def test_serve_on_an_address_that_is_not_there(place: Path, flag: str) -> None:
+    said = serve(place, *ANY, flag, "203.0.113.99:0").stderr
+    assert "cannot listen on 203.0.113.99:0" in said
+    assert "this machine does not have that address" in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_end_a_server(place: Path, number: signal.Signals) -> None:
+    with ServerProcess("zones", cwd=place) as server, socket.create_connection((server.host, server.port), PATIENCE):
+        assert server.ask(reverse("192.0.2.7")).answer
+        # Neither clients of DNS nor of the metrics are waited for.
+        address, _, port = server.metrics_url.removeprefix("http://").partition(":")
+        with socket.create_connection((address, int(port)), PATIENCE) as scraper:
+            scraper.sendall(b"GET /met")
+            server.signal(number)
+            assert server.wait() == 0
+        assert server.log[-1].endswith("stopping")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_end_a_server_that_is_loading(place: Path, tmp_path: Path, number: signal.Signals) -> None:
+    stall = StalledLoader(tmp_path)
+    server = ServerProcess("zones", cwd=place, env=stall.env)
+    with ExitStack() as stack:
+        stack.push(server)
+        stall.wait()
+        server.signal(number)
+        assert server.wait() == 0
+    assert len(server.log) == 1
+    assert not any(Path(f"/proc/{pid}").exists() for pid in stall.pids())
+
+
+@needs_ipv6
+def test_every_listen_flag_is_served(place: Path) -> None:
+    with ServerProcess("zones", cwd=place, listen=("127.0.0.1:0", "127.0.0.2:0", "[::1]:0")) as server:
+        assert [host for host, _ in server.endpoints] == ["127.0.0.1", "127.0.0.2", "::1"]
+
+
+def test_json_log(tmp_path: Path) -> None:
+    zone = tmp_path / "bl.yaml"
+    zone.write_text(ZONE)
+    with ServerProcess("--log-format", "json", str(zone)) as server:
+        zone.write_text('zone: "a\\nb"\n')
+        server.wait_for("stays in service")
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
+        lines = [json.loads(line) for line in server.log]
+    assert all(line.keys() == {"time", "level", "message"} for line in lines)
+    assert {"info", "error"} <= {line["level"] for line in lines} <= {"info", "warning", "error"}
+    assert all(datetime.fromisoformat(line["time"]).utcoffset() is not None for line in lines)
+    assert lines[-1]["message"] == "stopping"
+
+
+def test_text_log(place: Path) -> None:
+    with ServerProcess("zones", cwd=place) as server:
+        lines = list(server.log)
+    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (info|warning)  *\S", line) for line in lines)
+
+
+def test_log_level(place: Path) -> None:
+    with ExitStack() as stack:
+        server = ServerProcess("zones", "--log-level", "error", cwd=place)
+        stack.push(server)
+        end = time.monotonic() + PATIENCE
+        while not list(Path(f"/proc/{server.pid}/task").iterdir())[1:]:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+    assert server.log == []

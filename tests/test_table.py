@@ -1,0 +1,156 @@
+"""The flat table: what is written is found again, and a buffer with anything wrong is refused."""
+
+import mmap
+import struct
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dnsbl_server.table import NO_LIST, VERSION, Answer, Intervals, TableError, ZoneTable, pack
+from tests.conftest import NOW
+
+META = {"zone": "bl.example.org", "serial": 7, "lists": [{"name": "traps", "v4": 3, "v6": 1}]}
+ANSWERS = (
+    Answer((0x7F000002,), ((0, "\0 is listed"),), 300),
+    Answer((0x7F000003, 0x7F000009), ((0, "\0 is listed"), (1, "dynamic")), 60, int(NOW) + 10, 1),
+    Answer((0x7F000004,), ((NO_LIST, ""),), 0, int(NOW) + 20, 0),
+)
+V4 = Intervals([0, 10, 0xFFFFFFFF], [0, 20, 0xFFFFFFFF], [1, 2, 3])
+V6 = Intervals([0, 1 << 64, (1 << 128) - 1], [5, (1 << 64) + 1, (1 << 128) - 1], [1, 3, 2])
+BUFFER = pack(META, V4, V6, ANSWERS, [1, 2, (1 << 64) - 1])
+HEADER = struct.Struct("<8sIIQ")
+
+
+def lookups() -> list[tuple[int, int, int]]:
+    """Version, address and number of the answer (0: none), at and next to every edge."""
+    found = []
+    for version, intervals in ((4, V4), (6, V6)):
+        edges = {edge + step for edge in intervals.firsts + intervals.lasts for step in (-1, 0, 1)}
+        for number in sorted(edge for edge in edges if 0 <= edge < 1 << (32 if version == 4 else 128)):
+            spans = zip(*intervals, strict=True)
+            found.append((version, number, next((held for first, last, held in spans if first <= number <= last), 0)))
+    return found
+
+
+@pytest.mark.parametrize(("version", "number", "expected"), lookups())
+def test_what_is_written_is_found(version: int, number: int, expected: int) -> None:
+    answer = ZoneTable(BUFFER).find(version, number, NOW)
+    assert answer == (ANSWERS[expected - 1] if expected else None)
+
+
+@pytest.mark.parametrize(
+    ("number", "seconds", "expected"),
+    [
+        (10, 9.999, ANSWERS[1]),
+        (10, 10, ANSWERS[0]),
+        (10, 1e9, ANSWERS[0]),
+        (0, 1e9, ANSWERS[0]),
+        (0xFFFFFFFF, 19.5, ANSWERS[2]),
+        (0xFFFFFFFF, 20, None),
+        (0xFFFFFFFF, 21, None),
+    ],
+)
+def test_an_answer_ends_and_the_next_one_follows(number: int, seconds: float, expected: Answer | None) -> None:
+    assert ZoneTable(BUFFER).find(4, number, NOW + seconds) == expected
+
+
+def test_the_rest_of_a_table_comes_back() -> None:
+    table = ZoneTable(BUFFER)
+    assert table.meta == META
+    assert table.size == len(BUFFER)
+    assert list(table.intervals(4)) == list(zip(V4.firsts, V4.lasts, strict=True))
+    assert list(table.intervals(6)) == list(zip(V6.firsts, V6.lasts, strict=True))
+
+
+def test_an_empty_table_finds_nothing() -> None:
+    nothing = Intervals([], [], [])
+    table = ZoneTable(pack({}, nothing, nothing, (), []))
+    assert [table.find(version, number, NOW) for version in (4, 6) for number in (0, 1 << 31)] == [None] * 4
+    assert list(table.intervals(4)) == list(table.intervals(6)) == []
+
+
+def test_equal_texts_are_kept_once() -> None:
+    nothing = Intervals([], [], [])
+    once, twice, other = (
+        pack({}, nothing, nothing, [Answer((0x7F000002,), ((0, text),), 300) for text in texts], [])
+        for texts in (["x" * 400], ["x" * 400] * 2, ["x" * 400, "y" * 400])
+    )
+    assert len(twice) < len(once) + 100
+    assert len(other) >= len(once) + 400
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ([], [], (0, 0)),
+        ([1, 2], [1, 2], (0, 0)),
+        ([2, 1], [1, 2], (0, 0)),
+        ([1, 2], [2, 3, 4], (2, 1)),
+        ([1], [], (0, 1)),
+        ([], [(1 << 64) - 1], (1, 0)),
+        (None, [1, 2], (2, 0)),
+    ],
+)
+def test_changes_are_counted(before: list[int] | None, after: list[int], expected: tuple[int, int]) -> None:
+    tables = [
+        ZoneTable(pack({}, Intervals([], [], []), Intervals([], [], []), (), prints)) if prints is not None else None
+        for prints in (before, after)
+    ]
+    assert tables[1] is not None
+    assert tables[1].changes_since(tables[0]) == expected
+
+
+@pytest.mark.parametrize("mask", [0x01, 0x80, 0xFF])
+def test_a_flip_of_any_byte_is_refused(mask: int) -> None:
+    damaged = bytearray(BUFFER)
+    for at in range(len(BUFFER)):
+        damaged[at] ^= mask
+        with pytest.raises(TableError):
+            ZoneTable(bytes(damaged))
+        damaged[at] ^= mask
+    assert ZoneTable(bytes(damaged)).meta == META
+
+
+def test_a_table_cut_anywhere_is_refused() -> None:
+    for size in range(len(BUFFER)):
+        with pytest.raises(TableError):
+            ZoneTable(BUFFER[:size])
+
+
+@pytest.mark.parametrize("more", [b"\0", b"\0" * 8, b"x" * 4096, BUFFER])
+def test_a_longer_table_is_refused(more: bytes) -> None:
+    with pytest.raises(TableError, match="damaged"):
+        ZoneTable(BUFFER + more)
+
+
+@pytest.mark.parametrize("version", [0, VERSION - 1, VERSION + 1, 0xFFFFFFFF])
+def test_another_version_is_refused(version: int) -> None:
+    magic, _, checksum, size = HEADER.unpack_from(BUFFER)
+    with pytest.raises(TableError, match="version"):
+        ZoneTable(HEADER.pack(magic, version, checksum, size) + BUFFER[HEADER.size :])
+
+
+def test_another_magic_is_refused() -> None:
+    with pytest.raises(TableError, match="not a table"):
+        ZoneTable(BUFFER[:7] + b"?" + BUFFER[8:])
+
+
+@given(st.binary(max_size=400))
+@settings(max_examples=50, deadline=None)
+def test_any_other_bytes_are_refused(data: bytes) -> None:
+    for buffer in (data, BUFFER[:8] + data, BUFFER[: HEADER.size] + data):
+        with pytest.raises(TableError):
+            ZoneTable(buffer)
+
+
+def test_a_mapped_file_and_a_view_are_read_alike(tmp_path: Path) -> None:
+    path = tmp_path / "table"
+    path.write_bytes(BUFFER)
+    with path.open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    for buffer in (mapped, memoryview(BUFFER), memoryview(bytearray(BUFFER))):
+        table = ZoneTable(buffer)
+        assert table.find(4, 15, NOW) == ANSWERS[1]
+        assert table.find(6, 5, NOW) == ANSWERS[0]
