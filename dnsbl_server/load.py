@@ -103,6 +103,13 @@ def load(
         problems.extend(found)
         if compiled is not None and not is_refused and not found.errors:
             zones[file] = LoadedZone(zone, rib, compiled)
+    for name, owner in (served or {}).items():
+        if owner in read and owner not in zones:
+            # It goes on serving what it had, whatever name its new content has.
+            for file, loaded in list(zones.items()):
+                if loaded.zone.name == name:
+                    problems.error(loaded.zone.place, name, f"two files for one zone, the other is {Place(owner)}")
+                    del zones[file]
     return Load(zones, problems, {file: zone_file.sources for file, zone_file in read.items()})
 
 

@@ -114,20 +114,17 @@ class Loader:
         try:
             if self._closed:
                 process.kill()
-            return _receive(ours, time.monotonic() + self._timeout)
+            loaded = _receive(ours, time.monotonic() + self._timeout)
+            _wait(process)
+            return loaded
         except TimeoutError as error:
             raise LoaderError(f"the loader took longer than {self._timeout:g} seconds and was killed") from error
         except (EOFError, ConnectionError) as error:
             # On its way out, it has the time to say why.
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_LAST_WISH)
-            raise LoaderError(_obituary(process.poll(), _last_words(stderr))) from error
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise LoaderError(_obituary(_wait(process), _last_words(stderr))) from error
+        except Exception as error:
             raise LoaderError(f"the loader sent something that is no table or report: {error}") from error
         finally:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                if sys.exc_info()[0] is None:
-                    process.wait(_LAST_WISH)
             process.kill()
             process.wait()
             self._process = None
@@ -138,6 +135,14 @@ class Loader:
         process = self._process
         if process is not None:
             process.kill()
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int | None:
+    """The status of a process that is about to end; None where it does not."""
+    try:
+        return process.wait(_LAST_WISH)
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def _receive(ours: socket.socket, deadline: float) -> Loaded:

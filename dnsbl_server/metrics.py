@@ -18,6 +18,7 @@ from prometheus_client.exposition import ThreadingWSGIServer
 from prometheus_client.registry import Collector
 
 from dnsbl_server.config import Endpoint
+from dnsbl_server.problem import printable
 from dnsbl_server.reload import ZoneStatus
 from dnsbl_server.respond import Outcome
 from dnsbl_server.service import Counted, Service
@@ -83,7 +84,7 @@ def _of_zones(statuses: Mapping[str, ZoneStatus]) -> Iterable[Metric]:
     expired = GaugeMetricFamily("dnsbl_expired_entries", "Entries left out because they have expired", labels=zone)
     for path, status in statuses.items():
         # A file that never loaded has no zone; its name tells whoever is on call where to look.
-        name = status.name or Path(path).name
+        name = status.name or printable(Path(path).name)
         reloads.add_metric((name, "success"), status.successes)
         reloads.add_metric((name, "failure"), status.failures)
         success.add_metric((name,), status.last_succeeded)

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 _QUIET = 0.2
 _MAX_UNREST = 2.0
 # After a loader that failed, the next one waits: seconds, doubled each time up to the second number.
-_RETRY = (2.0, 300.0)
+_RETRY = (2.0, 60.0)
 # Expiries may keep a loader busy for one part in so many of the time.
 _EXPIRY_SHARE = 10
 
@@ -122,7 +122,6 @@ class Reloader:
                 log.error("%s; all zones stay as they are; next try in %g seconds", said, self._retry_delay)
                 log.debug("the failed reload", exc_info=error)
                 self._retry_delay = min(2 * self._retry_delay, _RETRY[1])
-                self._force = force
             else:
                 self._retry_at, self._retry_delay = 0.0, _RETRY[0]
 
@@ -137,12 +136,15 @@ class Reloader:
 
     async def _next(self) -> bool:
         """Wait until a look is due; whether everything is to be loaded."""
-        if self._retry_at:
-            delay = self._retry_at - time.monotonic()
-        else:
-            delay = min([self._poll, *(due - time.time() for due in self._expiries().values())])
-        if not await self._woken(delay):
-            return self._retry_at > 0
+        while self._retry_at:
+            # After a failure everything is owed; only time or a request brings the next try.
+            if self._force or time.monotonic() >= self._retry_at:
+                self._force = False
+                return True
+            self._wake.clear()
+            await self._woken(self._retry_at - time.monotonic())
+        if not await self._woken(min([self._poll, *(due - time.time() for due in self._expiries().values())])):
+            return False
         since = time.monotonic()
         while not self._force and time.monotonic() - since < _MAX_UNREST:
             self._wake.clear()
@@ -183,7 +185,11 @@ class Reloader:
         now = time.time()
         due = {path for path, at in self._expiries().items() if at <= now}
         # The clock was ahead when these were made, and is right again: entries may be missing in them.
-        due |= {path for path, each in self.statuses.items() if each.table and each.table.table.meta["as_of"] > now}
+        due |= {
+            path
+            for path, each in self.statuses.items()
+            if each.table and each.last_succeeded and each.table.table.meta["as_of"] > now
+        }
         changed = await asyncio.to_thread(self._changed, files)
         wanted = [path for path in files if force or path in changed or path in due]
         if not wanted and not gone:
@@ -232,22 +238,22 @@ class Reloader:
     def _take(self, files: list[str], loaded: Loaded, started: float, gone: list[str] | None = None) -> None:
         """Take what was loaded into service, in one step, and say what changed."""
         before = {path: file.status for path, file in self._files.items()}
-        removed = [self._files.pop(path) for path in gone or []]
+        after = {path: file for path, file in self._files.items() if path not in (gone or [])}
         tables = {table.file: table for table in loaded.tables}
+        duration = time.monotonic() - started
         for path in files:
-            file = self._files.setdefault(path, _File())
-            file.sources = loaded.sources.get(path, file.sources)
+            file = after.get(path, _File())
             old = file.status
             if path in tables:
-                duration = time.monotonic() - started
-                file.status = ZoneStatus(tables[path], time.time(), duration, old.successes + 1, old.failures, True)
+                status = ZoneStatus(tables[path], time.time(), duration, old.successes + 1, old.failures, True)
             else:
-                file.status = replace(old, failures=old.failures + 1, last_succeeded=False)
-        served = [file.status.table.table for file in self._files.values() if file.status.table]
-        self._service.adopt(Snapshot(served, self._identity))
+                status = replace(old, failures=old.failures + 1, last_succeeded=False)
+            after[path] = replace(file, status=status, sources=loaded.sources.get(path, file.sources))
+        in_service = [file.status.table for file in after.values() if file.status.table]
+        self._service.adopt(Snapshot((table.table for table in in_service), self._identity))
+        self._files = after
         for status in before.values():
-            replaced = status.table and all(status.table is not file.status.table for file in self._files.values())
-            if status.table and replaced:
+            if status.table and all(status.table is not table for table in in_service):
                 status.table.close()
         self._publish()
         for problem in loaded.problems:
@@ -257,7 +263,7 @@ class Reloader:
         for path in files:
             _log_outcome(path, before.get(path, ZoneStatus()), self._files[path].status)
         names = {file.status.name for file in self._files.values()}
-        for status in (*before.values(), *(file.status for file in removed)):
+        for status in before.values():
             if status.name and status.name not in names:
                 log.warning("zone %s: withdrawn, its %d entries are no longer served", status.name, status.entries)
                 names.add(status.name)

@@ -7,6 +7,7 @@ stop answers what has arrived. Knows how the parts fit together, and nothing of 
 import asyncio
 import errno
 import logging
+import resource
 import signal
 import socket
 from contextlib import AsyncExitStack, ExitStack
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 _BACKLOG = 1024
 _BIND_ATTEMPTS = 20
+_SPARE_DESCRIPTORS = 4000  # for some 1000 zones
 _SO_RCVBUFFORCE = 33  # Linux, socket(7); Python has no name for it
 
 
@@ -56,6 +58,7 @@ class Server:
     async def run(self) -> None:
         """Serve until stopped. Raises StartError."""
         settings = self._settings
+        _allow_descriptors(settings)
         with ExitStack() as sockets:
             pairs = [self._bind(endpoint, sockets) for endpoint in settings.listen]
             bound = [pair for pair in pairs if pair is not None]
@@ -176,6 +179,17 @@ class Server:
             sock.close()
             raise
         return sock
+
+
+def _allow_descriptors(settings: Settings) -> None:
+    """Let the process have the descriptors that its connections and zones (four each in a reload) can take."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = settings.tcp_connections + _SPARE_DESCRIPTORS
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < wanted:
+        log.warning("only %d open files are allowed, %d may be needed; see ulimit -n", allowed, wanted)
 
 
 def _set_receive_buffer(sock: socket.socket, size: int) -> None:

@@ -28,7 +28,7 @@ def directories_of(paths: Iterable[str]) -> Directories:
     """The directories in which something happens when one of the paths comes to mean something else."""
     found: Directories = {}
     for path in paths:
-        for directory in _watch_points(os.path.abspath(path)):
+        for directory in _watch_points(os.path.join(os.getcwd(), path)):
             try:
                 status = os.stat(directory)
             except OSError:
@@ -42,6 +42,9 @@ def _watch_points(path: str) -> Iterable[str]:
         current = Path("/")
         parts = Path(path).parts[1:]
         for number, part in enumerate(parts):
+            if part == "..":
+                current = current.parent  # there is no link in it, so this is what the kernel does
+                continue
             step = current / part
             try:
                 mode = os.lstat(step).st_mode
@@ -54,7 +57,7 @@ def _watch_points(path: str) -> Iterable[str]:
                     target = os.readlink(step)
                 except OSError:
                     return  # replaced just now: there will be another hint
-                path = os.path.normpath(current / target / Path(*parts[number + 1 :]))
+                path = str(current / target / Path(*parts[number + 1 :]))
                 break
             if not stat.S_ISDIR(mode):
                 yield str(current)

@@ -352,7 +352,9 @@ class _Reader(NodeReader):
     def _parse_path(self, text: str) -> str:
         if "\0" in text:
             raise ValueError("not a file name")
-        return os.path.normpath(os.path.join(os.path.dirname(self.file), text))
+        path = os.path.join(os.path.dirname(self.file), text)
+        # What `..` means after a symbolic link, only the kernel knows.
+        return path if ".." in path.split("/") else os.path.normpath(path)
 
     def _add(self, entries: list[Entry], net: Net, text: str, place: Place, listing: Listing) -> None:
         """Add an entry, but never with test addresses: those come from code (RFC 5782 section 5)."""

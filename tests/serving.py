@@ -144,7 +144,7 @@ class ServerProcess:
 class StalledLoader:
     """A hold on the loader processes that are started with this environment.
 
-    They wait, before they do anything, until `release` is called.
+    They wait, before they do anything, until `release` is called or their server is gone.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -154,7 +154,8 @@ class StalledLoader:
             "import os, pathlib, sys, time\n"
             "if 'dnsbl_server.loader' in sys.orig_argv:\n"
             f"    pathlib.Path({str(directory)!r}, f'{{os.getpid()}}.waiting').touch()\n"
-            f"    while not os.path.exists({str(self._released)!r}):\n"
+            "    parent = os.getppid()\n"
+            f"    while os.getppid() == parent and not os.path.exists({str(self._released)!r}):\n"
             "        time.sleep(0.01)\n"
         )
         self.env = {"PYTHONPATH": os.pathsep.join(filter(None, (str(directory), os.environ.get("PYTHONPATH"))))}

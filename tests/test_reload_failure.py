@@ -266,3 +266,17 @@ def test_thirty_reloads_leave_nothing_behind(tmp_path: Path, zones: Path) -> Non
         # A table is some 100 KB; thirty of them kept would be 3 MB.
         assert _resident(server.pid) < memory + 2000
         assert count_lines(server, " error ") == 0
+
+
+def test_a_file_that_fails_under_a_new_name_keeps_its_zone_to_itself(tmp_path: Path, zones: Path) -> None:
+    second = zones / "second.yaml"
+    with serving(tmp_path, zones) as server:
+        second.write_text(zone_text(NEW))
+        server.wait_for("two files for one zone")
+        # Its text is well-formed, but it lists one prefix twice; so it goes on serving what it had.
+        rename_over(zones / "bl.yaml", zone_text(MORE, MORE, zone="other.example.org"))
+        server.wait_for(f"zone {ZONE}: not reloaded")
+        assert is_listed(server, OLD)
+        assert not is_listed(server, NEW)
+        series = [line for line in server.get("/metrics").splitlines() if line.startswith("dnsbl_zone_serial{")]
+        assert sum(f'zone="{ZONE}"' in line for line in series) == 1, "a series twice: no scrape works any more"

@@ -150,6 +150,43 @@ def test_a_request_whose_load_failed_is_not_forgotten(zones: Path, monkeypatch: 
     asyncio.run(main())
 
 
+def test_an_expiry_whose_load_failed_is_not_forgotten(zones: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reload, "_RETRY", (1.0, 1.0))
+    loader = FakeLoader()
+    expires = int(time.time()) + 2
+    stamp = f"{datetime.fromtimestamp(expires, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    (zones / "bl.yaml").write_text(zone_text("{net: 192.0.2.1, expires: '" + stamp + "'}", "192.0.2.2"))
+
+    async def main() -> None:
+        async with running(zones, loader) as (reloader, _):
+            loader.failures = [LoaderError("no")]
+            await until(lambda: not loader.failures, "the failure")
+            (zones / "README").write_text("text")
+            await until(lambda: next(iter(reloader.statuses.values())).entries == 1, "the next try", 6.0)
+            assert next(iter(reloader.statuses.values())).last_succeeded
+
+    asyncio.run(main())
+
+
+def test_after_a_success_only_what_changed_is_loaded(zones: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reload, "_RETRY", (0.05, 0.05))
+    file = str(zones / "bl.yaml")
+    loader = FakeLoader()
+
+    async def main() -> None:
+        async with running(zones, loader) as (reloader, _):
+            (zones / "dyn.yaml").write_text(zone_text("192.0.2.1", zone="dyn.example.org"))
+            await until(lambda: len(reloader.statuses) == 2, "the second zone")
+            loader.failures = [LoaderError("no")]
+            reloader.request()
+            await until(lambda: reloader.statuses[file].successes == 2, "the load that was asked for")
+            rename_over(zones / "dyn.yaml", zone_text("192.0.2.2", "192.0.2.3", zone="dyn.example.org"))
+            await until(lambda: reloader.statuses[str(zones / "dyn.yaml")].entries == 2, "the change")
+            assert reloader.statuses[file].successes == 2
+
+    asyncio.run(main())
+
+
 def test_an_unforeseen_error_does_not_stop_the_reloads(zones: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reload, "_RETRY", (0.05, 0.05))
     file = str(zones / "bl.yaml")

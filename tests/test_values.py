@@ -144,7 +144,7 @@ LIST_NAME = "a list name is 1 to 63 letters, digits, _ . and -, and starts with 
         (parse_exchange, "10 mx example.org", NAME),
         (parse_ipv4, "2001:db8::1", "not an IPv4 address"),
         (parse_ipv4, "::ffff:192.0.2.1", "not an IPv4 address"),
-        (parse_ipv4, "192.0.2.0/24", "not an address, CIDR or range"),
+        (parse_ipv4, "192.0.2.0/24", "not an address"),
         (parse_ipv6, "192.0.2.1", "not an IPv6 address"),
         (parse_ipv6, "fe80::1%eth0", "not an IPv6 address"),
         (parse_list_name, "", LIST_NAME),
