@@ -33,6 +33,8 @@ from dnsbl_server.server import Server, StartError
 
 T = TypeVar("T")
 
+log = logging.getLogger(__name__)
+
 _STYLES = {"good": "green", "bad": "bold red", "dim": "dim", "": ""}
 # Work that takes longer than this shows that it goes on.
 _PROGRESS_AFTER = 1.0
@@ -144,9 +146,15 @@ def serve(paths: tuple[str, ...], config: str | None, **flags: Any) -> None:
         with _logging(settings):
             asyncio.run(_run(settings))
     except StartError as error:
-        if error.problems is not None:
-            _show_problems(error.problems)
-        click.echo(f"dnsbl-server: {error}", err=True)
+        problems = error.problems or problems
+        if settings.log_format == "json":
+            with _logging(settings):
+                for problem in problems:
+                    log.log(logging.WARNING if problem.warning else logging.ERROR, "%s", problem)
+                log.error("%s", error)
+        else:
+            _show_problems(problems)
+            click.echo(f"dnsbl-server: {error}", err=True)
         sys.exit(2)
 
 

@@ -104,6 +104,8 @@ def _of_zones(statuses: Mapping[str, ZoneStatus]) -> Iterable[Metric]:
 class _Server(ThreadingWSGIServer):
     """One thread a request, so that a slow scraper keeps none waiting."""
 
+    request_queue_size = 128
+
     def server_bind(self) -> None:
         """Bind as any socket server does; an HTTP server would ask the name service for its own name."""
         socketserver.TCPServer.server_bind(self)

@@ -140,6 +140,8 @@ class Server:
         handlers = {signal.SIGTERM: self.stop, signal.SIGINT: self.stop, signal.SIGHUP: reloader.request}
         for number, handler in handlers.items():
             loop.add_signal_handler(number, handler)
+            # It is stopping by then: one more signal changes nothing, and must not end it halfway.
+            stack.callback(signal.signal, number, signal.SIG_IGN)
             stack.callback(loop.remove_signal_handler, number)
 
     def _bind(self, endpoint: Endpoint, sockets: ExitStack) -> tuple[socket.socket, socket.socket] | None:

@@ -121,9 +121,18 @@ class TcpConnection(asyncio.Protocol):
             self._transport.abort()
 
     def close(self) -> None:
-        """Send what is answered, and close."""
-        if self._transport is not None:
-            self._transport.close()
+        """Answer what has arrived, and close."""
+        transport = self._transport
+        if transport is None:
+            return
+        while self._can_write and (message := self._take()) is not None:
+            self._answer(transport, message)
+        transport.close()
+
+    def _answer(self, transport: asyncio.Transport, message: bytes) -> None:
+        reply = self._connections.answer(message)
+        if reply is not None:
+            transport.write(len(reply).to_bytes(2) + reply)
 
     def _work(self) -> None:
         """Answer some of the queries that are here whole, and come back for the others."""
@@ -140,9 +149,7 @@ class TcpConnection(asyncio.Protocol):
                 break
             self._active = self._loop.time()
             self._connections.touch(self)
-            reply = self._connections.answer(message)
-            if reply is not None:
-                transport.write(len(reply).to_bytes(2) + reply)
+            self._answer(transport, message)
         else:
             transport.pause_reading()
             self._next = self._loop.call_soon(self._work)

@@ -36,12 +36,14 @@ def swap_link(link: Path, target: str) -> None:
 
 
 @contextmanager
-def serving(tmp_path: Path, *paths: Path, poll: str = NEVER) -> Iterator[ServerProcess]:
+def serving(
+    tmp_path: Path, *paths: Path, poll: str = NEVER, is_bound_by_modes: bool = False
+) -> Iterator[ServerProcess]:
     """A server on these paths that looks at them by itself every `poll`."""
     config = tmp_path / "settings" / "server.yaml"
     config.parent.mkdir(exist_ok=True)
     config.write_text(f"poll_interval: {poll}\n")
-    with ServerProcess("--config", str(config), *map(str, paths)) as server:
+    with ServerProcess("--config", str(config), *map(str, paths), is_bound_by_modes=is_bound_by_modes) as server:
         yield server
 
 

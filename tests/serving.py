@@ -1,5 +1,6 @@
 """A real server process for tests: started on free ports, its log at hand, stopped by its own process id."""
 
+import ctypes
 import os
 import re
 import signal
@@ -33,6 +34,13 @@ def _has_ipv6() -> bool:
 needs_ipv6 = pytest.mark.skipif(not _has_ipv6(), reason="this machine has no IPv6 loopback address")
 
 
+def _obey_modes() -> None:
+    """Give up root's right to read everything; nothing changes for any other user."""
+    libc = ctypes.CDLL(None)
+    for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+        libc.prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
+
+
 class ServerProcess:
     """`dnsbl-server serve` on free loopback ports, unless `listen` says otherwise. Use it as a context.
 
@@ -45,12 +53,18 @@ class ServerProcess:
         listen: tuple[str, ...] = ("127.0.0.1:0",),
         cwd: Path | None = None,
         env: dict[str, str] | None = None,
+        is_bound_by_modes: bool = False,
     ) -> None:
         command = [sys.executable, "-m", "dnsbl_server", "serve", "--metrics", "127.0.0.1:0"]
         for endpoint in listen:
             command += ["--listen", endpoint]
         self._process = subprocess.Popen(
-            [*command, *arguments], stderr=subprocess.PIPE, text=True, cwd=cwd, env={**os.environ, **(env or {})}
+            [*command, *arguments],
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
+            preexec_fn=_obey_modes if is_bound_by_modes else None,
         )
         self.pid = self._process.pid
         self.log: list[str] = []
