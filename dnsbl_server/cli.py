@@ -8,6 +8,7 @@ import asyncio
 import gc
 import json
 import logging
+import os
 import queue
 import sys
 import threading
@@ -266,6 +267,9 @@ def _logging(settings: Settings) -> Iterator[None]:
         with suppress(queue.Full):
             lines.put_nowait(None)
         thread.join(_LOG_PATIENCE)
+        if thread.is_alive():
+            # It waits for a reader that does not come, with the locks that an orderly end would want.
+            os._exit(2 if sys.exc_info()[0] else 0)
 
 
 def _write_log(lines: "queue.Queue[Any]", handler: logging.Handler) -> None:
