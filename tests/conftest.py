@@ -8,6 +8,7 @@ import pytest
 from dnsbl_server.load import Load, load
 from dnsbl_server.snapshot import Identity, Snapshot
 from dnsbl_server.table import ZoneTable
+from tests.answers import BIG_ZONE, ZONE
 
 # The time of every test that does not need another: 2026-11-23 00:00 UTC.
 NOW = 1795392000.0
@@ -39,3 +40,12 @@ def snapshot_of(load_texts: Callable[..., Load]) -> Callable[..., Snapshot]:
         return Snapshot(tables, identity or Identity())
 
     return make
+
+
+@pytest.fixture(scope="module")
+def zones(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a zone that lists of every kind, and one whose answers are too long for UDP."""
+    directory = tmp_path_factory.mktemp("zones")
+    (directory / "bl.yaml").write_text(ZONE)
+    (directory / "big.yaml").write_text(BIG_ZONE)
+    return directory

@@ -29,18 +29,10 @@ from dnsbl_server.metrics import MetricsServer
 from dnsbl_server.reload import ZoneStatus
 from dnsbl_server.server import Server
 from dnsbl_server.service import QTYPE_LABELS, Service
-from tests.answers import BIG_ZONE, MALFORMED, ZONE, message, reverse
+from tests.answers import MALFORMED, ZONE, message, reverse
 from tests.serving import PATIENCE, ServerProcess, StalledLoader, needs_ipv6
 
 Series = tuple[str, frozenset[tuple[str, str]]]
-
-
-@pytest.fixture(scope="module")
-def zones(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("zones")
-    (directory / "bl.yaml").write_text(ZONE)
-    (directory / "big.yaml").write_text(BIG_ZONE)
-    return directory
 
 
 @pytest.fixture(scope="module")

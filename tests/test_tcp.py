@@ -16,21 +16,13 @@ import dns.query
 import pytest
 
 from dnsbl_server.tcp import TcpConnections, TcpLimits
-from tests.answers import BIG_TEXTS, BIG_ZONE, CASES, HEADER, MALFORMED, ZONE, Case, framed, message, reverse, unframed
+from tests.answers import BIG_TEXTS, CASES, HEADER, MALFORMED, Case, framed, message, reverse, unframed
 from tests.serving import PATIENCE, ServerProcess, needs_ipv6
 
 NUMBERS = range(1, 301)
 QUERIES = [message(number=number) for number in NUMBERS]
 # A question with an answer of 1,900 bytes.
 BIG_QUERY = dns.message.make_query(reverse("192.0.2.1", "big.test"), "TXT").to_wire()
-
-
-@pytest.fixture(scope="module")
-def zones(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("zones")
-    (directory / "bl.yaml").write_text(ZONE)
-    (directory / "big.yaml").write_text(BIG_ZONE)
-    return directory
 
 
 @pytest.fixture(scope="module", params=["127.0.0.1:0", pytest.param("[::1]:0", marks=needs_ipv6)])

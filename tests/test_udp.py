@@ -15,16 +15,8 @@ import dns.rcode
 import pytest
 
 from dnsbl_server.udp import UdpListener
-from tests.answers import BIG_ZONE, CASES, HEADER, MALFORMED, QUESTION, ZONE, Case, message, reverse
+from tests.answers import CASES, HEADER, MALFORMED, QUESTION, Case, message, reverse
 from tests.serving import PATIENCE, ServerProcess, needs_ipv6
-
-
-@pytest.fixture(scope="module")
-def zones(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("zones")
-    (directory / "bl.yaml").write_text(ZONE)
-    (directory / "big.yaml").write_text(BIG_ZONE)
-    return directory
 
 
 @pytest.fixture(scope="module", params=["127.0.0.1:0", pytest.param("[::1]:0", marks=needs_ipv6)])
