@@ -46,9 +46,7 @@ class ServerCollector(Collector):
         self._version = version
 
     def collect(self) -> Iterator[Metric]:
-        # A copy is made in one step of the interpreter, so the event loop cannot change it halfway.
-        queries = self._service.queries.copy()
-        hits = self._service.hits.copy()
+        queries, hits = self._service.counts()
         statuses = self._statuses()
         for status in statuses.values():
             if status.table:

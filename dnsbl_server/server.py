@@ -7,6 +7,7 @@ stop answers what has arrived. Knows how the parts fit together, and nothing of 
 import asyncio
 import errno
 import logging
+import os
 import resource
 import signal
 import socket
@@ -21,7 +22,7 @@ from dnsbl_server.reload import Reloader
 from dnsbl_server.service import Service
 from dnsbl_server.snapshot import Identity
 from dnsbl_server.tcp import TcpConnections, TcpLimits
-from dnsbl_server.udp import UdpListener
+from dnsbl_server.udp import UdpThreads
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,8 @@ class Server:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.service = Service()
+        self._threads = settings.threads or len(os.sched_getaffinity(0))
+        self.service = Service(self._threads)
         self.endpoints: list[Endpoint] = []
         self.metrics_endpoint: Endpoint | None = None
         self.reloader: Reloader | None = None
@@ -68,7 +70,7 @@ class Server:
                 await self._serve(bound, sockets, stack)
 
     async def _serve(
-        self, bound: list[tuple[socket.socket, socket.socket]], sockets: ExitStack, stack: AsyncExitStack
+        self, bound: list[tuple[list[socket.socket], socket.socket]], sockets: ExitStack, stack: AsyncExitStack
     ) -> None:
         settings = self._settings
         loader = Loader(settings.load_timeout)
@@ -88,14 +90,17 @@ class Server:
             return
         sockets.pop_all()  # from here on the listeners own them
         limits = TcpLimits(settings.tcp_connections, settings.tcp_idle_timeout)
-        connections = TcpConnections(lambda packet: self.service.answer(packet, "tcp"), limits)
+        connections = TcpConnections(self.service.answer, limits)
         self.service.tcp_connections = connections.__len__
         loop = asyncio.get_running_loop()
-        for udp, tcp in bound:
-            listener = UdpListener(
-                udp, lambda packet: self.service.answer(packet, "udp"), lambda: self.service.count_dropped("udp")
-            )
-            stack.callback(listener.close)
+        udp = UdpThreads(
+            self.service.engine,
+            list(zip(*(udps for udps, _ in bound), strict=True)),
+            lambda packet: self.service.answer_odd(packet, "udp"),
+            lambda: self.service.count_dropped("udp"),
+        )
+        stack.callback(udp.close)
+        for _, tcp in bound:
             server = await loop.create_server(connections.protocol, sock=tcp, backlog=_BACKLOG)
             stack.callback(server.close)
         stack.callback(connections.close)
@@ -103,7 +108,8 @@ class Server:
             log.info("listening on %s (UDP and TCP)", endpoint)
         if self.metrics_endpoint:
             log.info("metrics on http://%s/metrics", self.metrics_endpoint)
-        log.info("ready: dnsbl-server %s serves %d zones", __version__, len(self.service.snapshot.zones))
+        zones = len(self.service.snapshot.zones)
+        log.info("ready: dnsbl-server %s serves %d zones with %d threads", __version__, zones, self._threads)
         self.ready.set()
         reloading = asyncio.create_task(reloader.run())
         stopping = asyncio.create_task(self._stop.wait())
@@ -144,13 +150,19 @@ class Server:
             stack.callback(signal.signal, number, signal.SIG_IGN)
             stack.callback(loop.remove_signal_handler, number)
 
-    def _bind(self, endpoint: Endpoint, sockets: ExitStack) -> tuple[socket.socket, socket.socket] | None:
-        """A UDP and a TCP socket on one endpoint; None for a default one that this machine does not have."""
+    def _bind(self, endpoint: Endpoint, sockets: ExitStack) -> tuple[list[socket.socket], socket.socket] | None:
+        """The UDP sockets, one for each thread, and the TCP socket on one endpoint.
+
+        None for a default one that this machine does not have.
+        """
         for attempt in range(_BIND_ATTEMPTS):
             try:
-                udp = sockets.enter_context(self._socket(endpoint, socket.SOCK_DGRAM))
-                port = udp.getsockname()[1]
+                udp = [sockets.enter_context(self._socket(endpoint, socket.SOCK_DGRAM))]
+                port = udp[0].getsockname()[1]
+                # Of two servers only one gets the TCP port; the UDP port, threads of both could share.
                 tcp = sockets.enter_context(self._socket(Endpoint(endpoint.address, port), socket.SOCK_STREAM))
+                for _ in range(self._threads - 1):
+                    udp.append(sockets.enter_context(self._socket(Endpoint(endpoint.address, port), socket.SOCK_DGRAM)))
             except OSError as error:
                 is_taken = error.errno == errno.EADDRINUSE
                 if endpoint.port == 0 and is_taken and attempt < _BIND_ATTEMPTS - 1:
@@ -176,6 +188,8 @@ class Server:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             else:
                 _set_receive_buffer(sock, self._settings.receive_buffer)
+                if self._threads > 1:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             sock.bind((endpoint.address, endpoint.port))
         except BaseException:
             sock.close()

@@ -29,9 +29,7 @@ class ServedZone:
         self.ttl: int = meta["ttl"]
         self.negative_ttl: int = meta["negative_ttl"]
         self.lists: tuple[str, ...] = tuple(each["name"] for each in meta["lists"])
-        mname, rname, *times = meta["soa"]
-        numbers = struct.pack("!5I", self.serial, *times, self.negative_ttl)
-        self.soa = encode_name(mname) + encode_name(rname) + numbers
+        self.soa = table.soa
         apex = meta["apex"]
         # What the zone's own name answers besides its SOA, by type.
         self.apex: dict[int, list[bytes]] = {

@@ -4,37 +4,51 @@ Owns the layout, writing it and looking addresses up in it. All lists of the zon
 the answer. Little-endian; all offsets count from the start of the buffer.
 
     header    magic, version, CRC-32 of all that follows, size, then offset and length of each section
-    meta      JSON: what is asked rarely (SOA, apex, names of the lists, counts)
-    v4        three arrays of 32 bits: first address, last address, number of the answer; sorted and disjoint
-    v6        the same with addresses of 16 bytes, big-endian
-    index     offset in `answers` of each answer, 64 bits; number 0 means not listed
+    meta      JSON: what is asked rarely (apex, names of the lists, counts)
+    name      the zone's name, wire form
+    soa       the SOA record of negative answers behind its owner: type, class, TTL, length, data
+    index4    for each value of an address's first bits (16, fewer in a small table) how many intervals start before it
+    first4    32 bits: the first address of each IPv4 interval; sorted and disjoint
+    end4      32 bits each: last address and number of the answer
+    first6, last6, answer6    the same for IPv6, addresses of 16 bytes, big-endian; no index
+    offsets   32 bits: where in `answers` each answer starts; number 0 means not listed
     answers   expires 64, next 32, ttl 32, codes and texts 16 each; the codes 32; per text list 16, length 16, offset 32
     texts     TXT answers, the client's address marked by a NUL
     prints    a 64-bit fingerprint of each entry: what a reload added and removed
 
-An answer is good until it expires; `next` is the one that holds from then on. So a lookup is right to the second,
-however long ago the table was made.
+An answer is good until it expires; `next` is the one that holds from then on, and has a smaller number. So a lookup is
+right to the second, however long ago the table was made. The engine (`_answer`) reads the same sections.
 """
 
 import json
 import struct
 import zlib
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from mmap import mmap
 from typing import Any, NamedTuple
 
+from dnslib import CLASS, QTYPE
+
+from dnsbl_server._answer import Table
+from dnsbl_server.wire import encode_name
+
 MAGIC = b"DNSBLTAB"
-VERSION = 1
+VERSION = 2
 NO_LIST = 0xFFFF  # a text that belongs to no list: test entries
 
-_SECTIONS = ("meta", "first4", "last4", "answer4", "first6", "last6", "answer6", "index", "answers", "texts", "prints")
+_SECTIONS = (
+    *("meta", "name", "soa", "index4", "first4", "end4", "first6", "last6", "answer6"),
+    *("offsets", "answers", "texts", "prints"),
+)
+_INDEX_BITS = 16
 _HEADER = struct.Struct("<8sIIQ")
 _SECTION = struct.Struct("<QQ")
 _BODY = _HEADER.size + len(_SECTIONS) * _SECTION.size
 _ANSWER = struct.Struct("<QIIHH")
 _TEXT = struct.Struct("<HHI")
+_SOA = struct.Struct("!HHIH")
 
 
 class TableError(ValueError):
@@ -66,33 +80,39 @@ class Intervals(NamedTuple):
 def pack(
     meta: Mapping[str, Any], v4: Intervals, v6: Intervals, answers: Sequence[Answer], prints: Sequence[int]
 ) -> bytes:
-    """Write a table. The answer with number n is `answers[n - 1]`."""
-    index = array("Q", [0])
+    """Write a table. The answer with number n is `answers[n - 1]`; `meta` is what the compiler says of the zone."""
+    offsets = array("I", [0])
     records = bytearray()
     texts = bytearray()
-    offsets: dict[str, int] = {}
+    places: dict[str, int] = {}
     for answer in answers:
-        index.append(len(records))
+        offsets.append(len(records))
         records += _ANSWER.pack(answer.expires, answer.next, answer.ttl, len(answer.codes), len(answer.texts))
         records += struct.pack(f"<{len(answer.codes)}I", *answer.codes)
         for number, text in answer.texts:
-            offset = offsets.get(text)
+            offset = places.get(text)
             if offset is None:
-                offset = offsets[text] = len(texts)
+                offset = places[text] = len(texts)
                 texts += text.encode("ascii")
             records += _TEXT.pack(number, len(text), offset)
+    firsts = array("I", v4.firsts)
+    ends = array("I", bytes(8 * len(firsts)))
+    ends[0::2] = array("I", v4.lasts)
+    ends[1::2] = array("I", v4.answers)
     sections = (
         json.dumps(meta).encode(),
-        _array("I", v4.firsts),
-        _array("I", v4.lasts),
-        _array("I", v4.answers),
+        encode_name(meta["zone"]),
+        _soa(meta),
+        _index(firsts).tobytes(),
+        firsts.tobytes(),
+        ends.tobytes(),
         b"".join(first.to_bytes(16) for first in v6.firsts),
         b"".join(last.to_bytes(16) for last in v6.lasts),
-        _array("I", v6.answers),
-        index.tobytes(),
+        array("I", v6.answers).tobytes(),
+        offsets.tobytes(),
         bytes(records),
         bytes(texts),
-        _array("Q", prints),
+        array("Q", prints).tobytes(),
     )
     directory = bytearray()
     body = bytearray()
@@ -103,8 +123,18 @@ def pack(
     return _HEADER.pack(MAGIC, VERSION, checksum, _BODY + len(body)) + bytes(directory) + bytes(body)
 
 
-def _array(code: str, numbers: Sequence[int]) -> bytes:
-    return array(code, numbers).tobytes()
+def _soa(meta: Mapping[str, Any]) -> bytes:
+    mname, rname, *times = meta["soa"]
+    negative_ttl = meta["negative_ttl"]
+    data = encode_name(mname) + encode_name(rname) + struct.pack("!5I", meta["serial"], *times, negative_ttl)
+    # The TTL makes negative answers last for negative_ttl (RFC 2308 section 5).
+    return _SOA.pack(QTYPE.SOA, CLASS.IN, negative_ttl, len(data)) + data
+
+
+def _index(firsts: "array[int]") -> "array[int]":
+    """How many intervals start before each bucket of the address space, and in all; no larger than the table."""
+    bits = min(_INDEX_BITS, len(firsts).bit_length())
+    return array("I", [bisect_left(firsts, bucket << (32 - bits)) for bucket in range((1 << bits) + 1)])
 
 
 class ZoneTable:
@@ -129,18 +159,19 @@ class ZoneTable:
         self.size: int = size
         try:
             self._open(sections)
-        except (TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise TableError(f"a section is not what it should be: {error}") from error
 
     def _open(self, sections: dict[str, memoryview]) -> None:
         self.meta: dict[str, Any] = json.loads(bytes(sections["meta"]))
+        self.native = Table(sections, len(self.meta["lists"]))
+        self.soa = bytes(sections["soa"][_SOA.size :])
         self._first4 = sections["first4"].cast("I")
-        self._last4 = sections["last4"].cast("I")
-        self._answer4 = sections["answer4"].cast("I")
+        self._end4 = sections["end4"].cast("I")
         self._first6 = sections["first6"]
         self._last6 = sections["last6"]
         self._answer6 = sections["answer6"].cast("I")
-        self._index = sections["index"].cast("Q")
+        self._offsets = sections["offsets"].cast("I")
         self._answers = sections["answers"]
         self._texts = sections["texts"]
         self._prints = sections["prints"].cast("Q")
@@ -157,7 +188,7 @@ class ZoneTable:
 
     def _search4(self, number: int) -> int:
         at = bisect_right(self._first4, number) - 1
-        return self._answer4[at] if at >= 0 and number <= self._last4[at] else 0
+        return self._end4[2 * at + 1] if at >= 0 and number <= self._end4[2 * at] else 0
 
     def _search6(self, number: int) -> int:
         address = number.to_bytes(16)
@@ -168,7 +199,7 @@ class ZoneTable:
         return bytes(self._first6[16 * at : 16 * at + 16])
 
     def _answer(self, number: int) -> Answer:
-        at = self._index[number]
+        at = self._offsets[number]
         expires, following, ttl, codes, texts = _ANSWER.unpack_from(self._answers, at)
         at += _ANSWER.size
         numbers = struct.unpack_from(f"<{codes}I", self._answers, at)
@@ -183,7 +214,7 @@ class ZoneTable:
     def intervals(self, version: int) -> Iterator[tuple[int, int]]:
         """The first and last address of every interval, in order."""
         if version == 4:
-            yield from zip(self._first4, self._last4, strict=True)
+            yield from zip(self._first4, self._end4[::2], strict=True)
         else:
             for at in range(len(self._answer6)):
                 yield int.from_bytes(self._first6_at(at)), int.from_bytes(self._last6[16 * at : 16 * at + 16])

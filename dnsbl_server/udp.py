@@ -1,110 +1,106 @@
-"""Datagrams in, datagrams out.
+"""Datagrams in, datagrams out: the engine's threads, and what they leave to Python.
 
-Owns one bound UDP socket. Answers come from the address that was asked, also on a wildcard address. When the socket
-takes no more, reading stops until it does: what waits, waits in the kernel. Knows no DNS.
+Owns the threads and their sockets from start to end. Each thread has a socket of its own on every endpoint. What the
+engine leaves to Python comes through a bounded queue and is answered on the event loop, a few packets at a time. Knows
+no DNS.
 """
 
 import asyncio
-import contextlib
-import logging
+import os
 import socket
-import struct
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 
-log = logging.getLogger(__name__)
+from dnsbl_server._engine import Engine, Worker
 
-# Packets taken in one go, so that a flood on one socket leaves the others their turn.
-_BATCH = 64
-# How many more are answered before the socket is closed.
-_LAST_BATCHES = 100
-# The longest message that is a query; more is cut off, and so answered with FORMERR.
-_MAX_PACKET = 4096
-# Linux numbers that Python's socket module does not name everywhere (ip(7), ipv6(7)).
+# Packets that are left to Python and may wait, for each thread; more are dropped, and counted.
+_QUEUE = 256
+# How many of them are answered before whatever else the event loop has to do.
+_TURN = 8
+# Linux numbers that Python's socket module does not name everywhere (ip(7)).
 _IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8)
-_PKTINFO4 = struct.Struct("=I4s4s")
-_PKTINFO6 = struct.Struct("=16sI")
-_ANCILLARY = socket.CMSG_SPACE(_PKTINFO6.size)
-
-Ancillary = list[tuple[int, int, bytes]]
 
 
-class UdpListener:
-    """Serves a bound, non-blocking UDP socket on the running loop."""
+class UdpThreads:
+    """Serves bound sockets until it is closed."""
 
     def __init__(
-        self, sock: socket.socket, answer: Callable[[bytes], bytes | None], dropped: Callable[[], None]
+        self,
+        engine: Engine,
+        sockets: Sequence[Sequence[socket.socket]],
+        answer: Callable[[bytes], bytes | None],
+        dropped: Callable[[], None],
     ) -> None:
-        """answer: makes the answer to a packet; dropped: told of each answer that could not be sent."""
-        self._socket = sock
+        """sockets: those of each thread; answer: makes the answer to a packet that is left to Python; dropped: told of
+        each of these that could not be sent.
+        """
+        self._sockets = [sock for each in sockets for sock in each]
         self._answer = answer
         self._dropped = dropped
         self._loop = asyncio.get_running_loop()
-        self._waiting: tuple[bytes, Ancillary, object] | None = None
-        if sock.getsockname()[0] in ("0.0.0.0", "::"):  # noqa: S104
-            if sock.family == socket.AF_INET:
-                sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
-            else:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
-        self._loop.add_reader(sock, self._read)
+        self._notify = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._again: asyncio.Handle | None = None
+        self._workers = [
+            Worker(engine, [(sock.fileno(), _tell_address(sock)) for sock in each], _QUEUE, self._notify)
+            for each in sockets
+        ]
+        self._threads = [
+            threading.Thread(target=worker.run, name=f"udp-{number}", daemon=True)
+            for number, worker in enumerate(self._workers)
+        ]
+        self._loop.add_reader(self._notify, self._wake)
+        for thread in self._threads:
+            thread.start()
 
     def close(self) -> None:
-        """Answer what has arrived already, and close the socket."""
-        for _ in range(_LAST_BATCHES):
-            if self._waiting is not None or not self._read():
-                break
-        if self._waiting is not None:
-            self._dropped()
-        self._loop.remove_reader(self._socket)
-        self._loop.remove_writer(self._socket)
-        self._socket.close()
+        """Answer what has arrived already, and close the sockets."""
+        for worker in self._workers:
+            worker.stop()
+        for thread in self._threads:
+            thread.join()
+        self._loop.remove_reader(self._notify)
+        if self._again is not None:
+            self._again.cancel()
+        for worker in self._workers:
+            while self._answer_one(worker):
+                pass
+        os.close(self._notify)
+        for sock in self._sockets:
+            sock.close()
 
-    def _read(self) -> bool:
-        """Answer what has arrived, a batch at the most; whether there may be more."""
-        for _ in range(_BATCH):
-            try:
-                packet, ancillary, _, client = self._socket.recvmsg(_MAX_PACKET, _ANCILLARY)
-            except (BlockingIOError, InterruptedError):
-                return False
-            except OSError as error:
-                log.debug("receive: %s", error)
-                return False
-            reply = self._answer(packet)
-            if reply is not None and not self._send(reply, _reply_from(ancillary), client):
-                return False
-        return True
+    def _wake(self) -> None:
+        os.eventfd_read(self._notify)
+        if self._again is None:
+            self._answer_some()
 
-    def _send(self, packet: bytes, ancillary: Ancillary, client: object) -> bool:
-        try:
-            self._socket.sendmsg([packet], ancillary, 0, client)  # type: ignore[arg-type]
-        except (BlockingIOError, InterruptedError):
-            self._waiting = packet, ancillary, client
-            self._loop.remove_reader(self._socket)
-            self._loop.add_writer(self._socket, self._resume)
+    def _answer_some(self) -> None:
+        """Answer some of the packets that wait, and come back for the others."""
+        self._again = None
+        waiting = list(self._workers)
+        for _ in range(_TURN):
+            waiting = [worker for worker in waiting if self._answer_one(worker)]
+            if not waiting:
+                return
+        self._again = self._loop.call_soon(self._answer_some)
+
+    def _answer_one(self, worker: Worker) -> bool:
+        """Answer the packet that has waited the longest; whether there was one."""
+        taken = worker.take()
+        if taken is None:
             return False
-        except OSError as error:
-            # The client's address cannot be sent to: port 0, a route that is gone.
-            log.debug("send to %s: %s", client, error)
+        packet, route = taken
+        answer = self._answer(packet)
+        if answer is not None and not worker.send(answer, route):
             self._dropped()
         return True
 
-    def _resume(self) -> None:
-        self._loop.remove_writer(self._socket)
-        self._loop.add_reader(self._socket, self._read)
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            self._send(*waiting)
 
-
-def _reply_from(ancillary: Ancillary) -> Ancillary:
-    """What makes the kernel send from the address that a packet came to."""
-    for level, kind, data in ancillary:
-        with contextlib.suppress(struct.error):
-            if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
-                _, local, _ = _PKTINFO4.unpack(data)
-                return [(level, kind, _PKTINFO4.pack(0, local, bytes(4)))]
-            if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
-                address, interface = _PKTINFO6.unpack(data)
-                # Only a link-local address (fe80::/10) says nothing without its interface.
-                link_local = address[0] == 0xFE and address[1] & 0xC0 == 0x80
-                return [(level, kind, _PKTINFO6.pack(address, interface if link_local else 0))]
-    return []
+def _tell_address(sock: socket.socket) -> bool:
+    """Where a socket is bound to all addresses, make the kernel say which one a packet came to."""
+    if sock.getsockname()[0] not in ("0.0.0.0", "::"):  # noqa: S104
+        return False
+    if sock.family == socket.AF_INET:
+        sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+    else:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+    return True

@@ -1,6 +1,7 @@
 """The order of the modules: each imports only from those before it, so whoever reads a file knows what it rests on."""
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -13,6 +14,8 @@ PACKAGE = Path(dnsbl_server.__file__).parent
 # From the bottom to the top.
 LAYERS = (
     "__init__",
+    "_answer",
+    "_engine",
     "problem",
     "address",
     "zone",
@@ -23,11 +26,11 @@ LAYERS = (
     "zonefile",
     "config",
     "rib",
+    "wire",
     "table",
     "compiler",
     "load",
     "loader",
-    "wire",
     "snapshot",
     "respond",
     "service",
@@ -41,11 +44,19 @@ LAYERS = (
     "cli",
     "__main__",
 )
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
+MODULES = sorted(path.stem for path in (*PACKAGE.glob("*.py"), *PACKAGE.glob("*.pyx")))
+COMPILED_IMPORT = re.compile(r"^ *(?:from [\w.]+ c?import (?:\([^)]*\)|.*)|c?import .*)$", re.MULTILINE)
 
 
 def parse(module: str) -> ast.Module:
-    return ast.parse((PACKAGE / f"{module}.py").read_text(), module)
+    """A module's source; of a compiled one its docstring and its imports."""
+    path = PACKAGE / f"{module}.py"
+    if path.exists():
+        return ast.parse(path.read_text(), module)
+    source = (PACKAGE / f"{module}.pyx").read_text()
+    imports = [found.replace("cimport", "import") for found in COMPILED_IMPORT.findall(source)]
+    docstring = '"""'.join(source.split('"""')[:2]) + '"""'
+    return ast.parse("\n".join([docstring, *imports]))
 
 
 def imports_of(tree: ast.Module) -> Iterator[str]:

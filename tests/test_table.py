@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from dnsbl_server.table import NO_LIST, VERSION, Answer, Intervals, TableError, ZoneTable, pack
 from tests.conftest import NOW
 
-META = {"zone": "bl.example.org", "serial": 7, "lists": [{"name": "traps", "v4": 3, "v6": 1}]}
+META = {
+    "zone": "bl.example.org",
+    "serial": 7,
+    "soa": ["ns1.example.org", "hostmaster.example.org", 3600, 600, 604800],
+    "negative_ttl": 60,
+    "lists": [{"name": "traps", "v4": 3, "v6": 1}, {"name": "dynamic", "v4": 0, "v6": 0}],
+}
 ANSWERS = (
     Answer((0x7F000002,), ((0, "\0 is listed"),), 300),
     Answer((0x7F000003, 0x7F000009), ((0, "\0 is listed"), (1, "dynamic")), 60, int(NOW) + 10, 1),
@@ -66,7 +72,7 @@ def test_the_rest_of_a_table_comes_back() -> None:
 
 def test_an_empty_table_finds_nothing() -> None:
     nothing = Intervals([], [], [])
-    table = ZoneTable(pack({}, nothing, nothing, (), []))
+    table = ZoneTable(pack(META, nothing, nothing, (), []))
     assert [table.find(version, number, NOW) for version in (4, 6) for number in (0, 1 << 31)] == [None] * 4
     assert list(table.intervals(4)) == list(table.intervals(6)) == []
 
@@ -74,7 +80,7 @@ def test_an_empty_table_finds_nothing() -> None:
 def test_equal_texts_are_kept_once() -> None:
     nothing = Intervals([], [], [])
     once, twice, other = (
-        pack({}, nothing, nothing, [Answer((0x7F000002,), ((0, text),), 300) for text in texts], [])
+        pack(META, nothing, nothing, [Answer((0x7F000002,), ((0, text),), 300) for text in texts], [])
         for texts in (["x" * 400], ["x" * 400] * 2, ["x" * 400, "y" * 400])
     )
     assert len(twice) < len(once) + 100
@@ -95,7 +101,7 @@ def test_equal_texts_are_kept_once() -> None:
 )
 def test_changes_are_counted(before: list[int] | None, after: list[int], expected: tuple[int, int]) -> None:
     tables = [
-        ZoneTable(pack({}, Intervals([], [], []), Intervals([], [], []), (), prints)) if prints is not None else None
+        ZoneTable(pack(META, Intervals([], [], []), Intervals([], [], []), (), prints)) if prints is not None else None
         for prints in (before, after)
     ]
     assert tables[1] is not None

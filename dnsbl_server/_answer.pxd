@@ -1,0 +1,78 @@
+# The part of `_answer` that `_engine` calls without the interpreter lock.
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+cdef struct Zone:
+    # The sections of a checked table; see table.py for the layout. Lengths count elements, not bytes.
+    const uint8_t* name          # wire form in lower case, root included
+    const uint8_t* soa           # the SOA record behind its owner: type, class, TTL, length, data
+    const uint32_t* index4
+    const uint32_t* first4
+    const uint32_t* end4         # last address and answer, in turn
+    const uint8_t* first6
+    const uint8_t* last6
+    const uint32_t* answer6
+    const uint32_t* offsets
+    const uint8_t* answers
+    const uint8_t* texts
+    uint32_t name_size
+    uint32_t soa_size
+    uint32_t index4_size
+    uint32_t shift4              # bits of an address behind those that index4 knows
+    uint32_t count4
+    uint32_t count6
+    uint32_t answer_count
+    uint32_t lists
+    uint64_t answers_size
+    uint64_t texts_size
+
+cdef struct Name:
+    # A name that exists because of a zone: the zone's own, or one above it. An empty place has no bytes.
+    const uint8_t* wire
+    uint32_t size
+    uint32_t zone                # number of the zone, or NO_ZONE
+    uint64_t hash
+
+cdef struct Names:
+    Zone* zones
+    Name* table                  # open addressing; mask + 1 places, at most half of them taken
+    uint32_t zone_count
+    uint32_t mask
+    uint32_t most_labels         # of any name in the table
+
+cdef struct Verdict:
+    # What there is to count of a message, besides its answer.
+    uint32_t outcome             # a number of OUTCOMES
+    uint32_t zone                # number of the zone, or NO_ZONE
+    uint32_t qtype               # 0 where none could be read
+    uint32_t hit_count
+    const uint8_t* hits          # the texts of the answer, eight bytes each, the list in the first two
+
+cdef enum:
+    NO_ZONE = 0xFFFFFFFF
+    NO_LIST = 0xFFFF
+    ODD = -1                     # the message is not answered here
+    SILENT = 0                   # the message gets no answer
+    LISTED = 0
+    NOT_LISTED
+    NODATA
+    REFUSED
+    FORMERR
+    NOTIMP
+    TRUNCATED
+    DROPPED
+    OUTCOME_COUNT
+    MAX_UDP = 1232
+    MAX_TCP = 65535
+    # A buffer for `respond` has room for this, however short its message is.
+    MIN_BUFFER = 2048
+
+cdef int respond(const Names* names, uint8_t* packet, uint32_t size, bint tcp, double now,
+                 Verdict* verdict) noexcept nogil
+
+cdef class Directory:
+    cdef Names names
+    cdef tuple tables
+
+    cdef void _add(self, uint64_t hashed, const uint8_t* wire, uint32_t size, uint32_t zone) noexcept
+    cdef Names* pointer(self) noexcept

@@ -1,0 +1,975 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""The native answer: a message's bytes to an answer's bytes, over the tables of a snapshot.
+
+Owns the compiled twin of `respond.respond`, which is its specification: the same bytes, zone, type, outcome and hits
+for every message, or ODD for the few kinds that are left to Python (the zone's own name, class CH, EDNS versions other
+than 0). Property tests hold it to that. Pure: no socket, no clock, no allocation while it answers.
+
+Nothing that a client sends and nothing that stands in a table leads out of its bounds. A table is checked whole when
+it is opened (`Table`), so the code behind trusts it; a message is trusted with nothing. Built with DNSBL_CHECKED, each
+access is checked all the same, and a wrong one ends the process: the tests run that build too.
+"""
+
+from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcmp, memcpy, memset
+
+cdef extern from *:
+    """
+    #include <stdlib.h>
+    #ifdef DNSBL_CHECKED
+    #define CHECK(condition) do { if (!(condition)) abort(); } while (0)
+    #else
+    #define CHECK(condition) ((void)0)
+    #endif
+    #define SWAP32(number) __builtin_bswap32(number)
+    #define SWAP64(number) __builtin_bswap64(number)
+    """
+    void CHECK(bint condition) noexcept nogil
+    uint32_t SWAP32(uint32_t number) noexcept nogil
+    uint64_t SWAP64(uint64_t number) noexcept nogil
+
+OUTCOMES = ("listed", "not_listed", "nodata", "refused", "formerr", "notimp", "truncated", "dropped")
+
+cdef enum:
+    HEADER_SIZE = 12
+    MIN_UDP = 512
+    MAX_NAME = 255
+    MAX_LABELS = 128
+    QR_AA = 0x84               # bits of the third byte of a message
+    QR = 0x80
+    AA = 0x04
+    TC = 0x02
+    RD = 0x01
+    OPCODE = 0x78
+    RCODE_FORMERR = 1
+    RCODE_NXDOMAIN = 3
+    RCODE_NOTIMP = 4
+    RCODE_REFUSED = 5
+    CLASS_IN = 1
+    CLASS_CH = 3
+    TYPE_A = 1
+    TYPE_TXT = 16
+    TYPE_OPT = 41
+    TYPE_IXFR = 251
+    TYPE_AXFR = 252
+    TYPE_ANY = 255
+    RECORD_SIZE = 10           # type, class, TTL and length of a record
+    ANSWER_SIZE = 20           # of an answer in a table, without its codes and texts
+    TEXT_SIZE = 8
+    A_SIZE = 16                # of an A record whose owner is a pointer
+    POINTER_SIZE = 2
+    OPT_SIZE = 11
+    MAX_STRING = 255
+    MAX_ADDRESS = 40
+    MAPPED = 0xFFFF            # the third quarter of an IPv4-mapped address
+    ADDRESS_MARK = 0
+
+cdef const uint8_t* OPT = b"\0\0\x29\x04\xd0\0\0\0\0\0\0"
+cdef uint64_t NOTHING = 0  # what an empty section points to
+cdef const uint8_t* HEX = b"0123456789abcdef"
+
+
+# Reading numbers ------------------------------------------------------------------------------------------------------
+
+cdef inline uint32_t get16(const uint8_t* at) noexcept nogil:
+    return <uint32_t>at[0] << 8 | at[1]
+
+
+cdef inline uint32_t native16(const uint8_t* at) noexcept nogil:
+    return <uint32_t>at[1] << 8 | at[0]
+
+
+cdef inline uint32_t native32(const uint8_t* at) noexcept nogil:
+    cdef uint32_t number
+    memcpy(&number, at, 4)
+    return number
+
+
+cdef inline uint64_t native64(const uint8_t* at) noexcept nogil:
+    cdef uint64_t number
+    memcpy(&number, at, 8)
+    return number
+
+
+cdef inline uint64_t get64(const uint8_t* at) noexcept nogil:
+    return SWAP64(native64(at))
+
+
+cdef inline uint8_t lower(uint8_t character) noexcept nogil:
+    return <uint8_t>(character | 0x20) if 0x41 <= character <= 0x5A else character
+
+
+# Queries --------------------------------------------------------------------------------------------------------------
+
+cdef struct Query:
+    uint32_t end               # of the question
+    uint32_t labels
+    uint32_t qtype
+    uint32_t qclass
+    uint32_t edns_size
+    uint32_t edns_version
+    bint has_edns
+    bint do_bit
+    uint16_t label[MAX_LABELS]  # where each label starts: its length
+
+
+cdef bint parse_name(const uint8_t* packet, uint32_t size, Query* query) noexcept nogil:
+    """Find the labels of the question; False where there is no plain name."""
+    cdef uint32_t at = HEADER_SIZE
+    cdef uint32_t length
+    query.labels = 0
+    while at < size:
+        length = packet[at]
+        if not length:
+            query.end = at + 1
+            return True
+        # Two labels have at least three bytes, so there are at most 127 in 255.
+        if length > 63 or at + 1 + length - HEADER_SIZE > MAX_NAME - 1:
+            return False
+        CHECK(query.labels < MAX_LABELS)
+        query.label[query.labels] = <uint16_t>at
+        query.labels += 1
+        at += 1 + length
+    return False
+
+
+cdef uint32_t skip_name(const uint8_t* packet, uint32_t size, uint32_t at) noexcept nogil:
+    """The end of a name that may be compressed, or 0."""
+    cdef uint32_t start = at
+    cdef uint32_t length
+    while at < size and at - start < MAX_NAME:
+        length = packet[at]
+        if length >= 0xC0:
+            return at + 2
+        if length > 63:
+            return 0
+        at += 1 + length
+        if not length:
+            return at
+    return 0
+
+
+cdef bint check_options(const uint8_t* packet, uint32_t at, uint32_t end) noexcept nogil:
+    while at < end:
+        if at + 4 > end:
+            return False
+        at += 4 + get16(packet + at + 2)
+    return at == end
+
+
+cdef bint parse_query(const uint8_t* packet, uint32_t size, Query* query) noexcept nogil:
+    """Read all of a message behind its header; False where it is no query. The rules are those of wire.parse_query."""
+    cdef uint32_t first_additional, total, number, at, length, rtype
+    cdef bint is_root
+    query.has_edns = query.do_bit = False
+    query.edns_size = query.edns_version = 0
+    if get16(packet + 4) != 1 or not parse_name(packet, size, query) or query.end + 4 > size:
+        return False
+    query.qtype = get16(packet + query.end)
+    query.qclass = get16(packet + query.end + 2)
+    query.end += 4
+    if not packet[2] & OPCODE:
+        if get16(packet + 6) or get16(packet + 8) > <uint32_t>(query.qtype == TYPE_IXFR):
+            return False
+    at = query.end
+    first_additional = get16(packet + 6) + get16(packet + 8)
+    total = first_additional + get16(packet + 10)
+    for number in range(total):
+        is_root = at < size and packet[at] == 0
+        at = skip_name(packet, size, at)
+        if not at or at + RECORD_SIZE > size:
+            return False
+        rtype = get16(packet + at)
+        length = get16(packet + at + 8)
+        if at + RECORD_SIZE + length > size:
+            return False
+        if rtype == TYPE_OPT:
+            if query.has_edns or number < first_additional or not is_root:
+                return False
+            query.has_edns = True
+            query.edns_size = get16(packet + at + 2)
+            query.edns_version = packet[at + 5]
+            query.do_bit = packet[at + 6] >> 7
+            if not query.edns_version and not check_options(packet, at + RECORD_SIZE, at + RECORD_SIZE + length):
+                return False
+        at += RECORD_SIZE + length
+    return at == size
+
+
+# Names ----------------------------------------------------------------------------------------------------------------
+
+cdef enum:
+    # FNV-1a, 64 bits
+    HASH_SEED = 0xCBF29CE484222325
+    HASH_PRIME = 0x100000001B3
+
+
+cdef inline uint64_t hash_label(uint64_t hashed, const uint8_t* label) noexcept nogil:
+    """Add the next label to the left to the hash of a name."""
+    cdef uint32_t at
+    for at in range(<uint32_t>label[0] + 1):
+        hashed = (hashed ^ lower(label[at])) * <uint64_t>HASH_PRIME
+    return hashed
+
+
+cdef inline bint is_name(const Name* name, const uint8_t* wire, uint32_t size) noexcept nogil:
+    cdef uint32_t at
+    if name.size != size:
+        return False
+    for at in range(size):
+        if name.wire[at] != lower(wire[at]):
+            return False
+    return True
+
+
+cdef const Name* find_name(const Names* names, uint64_t hashed, const uint8_t* wire, uint32_t size) noexcept nogil:
+    cdef uint32_t place = <uint32_t>hashed & names.mask
+    cdef const Name* name
+    while True:
+        name = &names.table[place]
+        if name.wire == NULL:
+            return NULL
+        if name.hash == hashed and is_name(name, wire, size):
+            return name
+        place = (place + 1) & names.mask
+
+
+cdef uint32_t find_zone(const Names* names, const uint8_t* packet, const Query* query, uint32_t* front,
+                        bint* exists) noexcept nogil:
+    """The zone with the longest name that the question's name is at or below, or NO_ZONE.
+
+    front: how many labels stand in front of the zone's name; exists: whether the name itself is that of a zone, or
+    above one.
+    """
+    cdef uint64_t hashed = HASH_SEED
+    cdef uint32_t zone = NO_ZONE
+    cdef uint32_t label = query.labels
+    cdef uint32_t least = 0 if query.labels <= names.most_labels else query.labels - names.most_labels
+    cdef const Name* name
+    exists[0] = False
+    front[0] = 0
+    while label > least:
+        label -= 1
+        hashed = hash_label(hashed, packet + query.label[label])
+        # The name from here to its root; type and class stand behind it.
+        name = find_name(names, hashed, packet + query.label[label], query.end - 4 - query.label[label])
+        if name == NULL:
+            continue
+        if name.zone != NO_ZONE:
+            zone = name.zone
+            front[0] = label
+        if not label:
+            exists[0] = True
+    return zone
+
+
+cdef struct Address:
+    uint32_t version           # 4, 6, or 0: none
+    uint32_t v4
+    uint64_t high
+    uint64_t low
+
+
+cdef inline int32_t octet(const uint8_t* label) noexcept nogil:
+    """The number that a label is as an octet (0 to 255, no leading zero), or -1."""
+    cdef uint32_t length = label[0]
+    cdef int32_t number = 0
+    cdef uint32_t at
+    if not 1 <= length <= 3 or (length > 1 and label[1] == 0x30):
+        return -1
+    for at in range(1, length + 1):
+        if not 0x30 <= label[at] <= 0x39:
+            return -1
+        number = 10 * number + label[at] - 0x30
+    return number if number <= 255 else -1
+
+
+cdef inline int32_t nibble(const uint8_t* label) noexcept nogil:
+    """The number that a label is as a nibble, or -1."""
+    cdef uint8_t digit
+    if label[0] != 1:
+        return -1
+    digit = lower(label[1])
+    if 0x30 <= digit <= 0x39:
+        return digit - 0x30
+    if 0x61 <= digit <= 0x66:
+        return digit - 0x61 + 10
+    return -1
+
+
+cdef bint parse_reversed(const uint8_t* packet, const Query* query, uint32_t count, Address* address) noexcept nogil:
+    """Read the first `count` labels as a reversed address; whether they are the end of a longer one.
+
+    The rules are those of address.parse_reversed: `1.0.0.2` is an address and the end of an IPv6 name.
+    """
+    cdef bint partial = False
+    cdef uint32_t number
+    cdef int32_t part
+    address.version = address.v4 = 0
+    if count <= 4:
+        for number in range(count):
+            part = octet(packet + query.label[number])
+            if part < 0:
+                break
+            address.v4 |= <uint32_t>part << (8 * number)
+        else:
+            if count == 4:
+                address.version = 4
+            else:
+                partial = True
+    if count <= 32:
+        address.high = address.low = 0
+        for number in range(count):
+            part = nibble(packet + query.label[number])
+            if part < 0:
+                return partial
+            # The last label is the first nibble.
+            if number < 16:
+                address.low |= <uint64_t>part << (4 * number)
+            else:
+                address.high |= <uint64_t>part << (4 * (number - 16))
+        if count < 32:
+            return True
+        if not address.high and address.low >> 32 == MAPPED:
+            address.version = 4
+            address.v4 = <uint32_t>address.low
+        else:
+            address.version = 6
+    return partial
+
+
+# Lookups --------------------------------------------------------------------------------------------------------------
+
+cdef inline uint32_t find4(const Zone* zone, uint32_t address) noexcept nogil:
+    """The number of the answer for an IPv4 address, 0 where it is not listed."""
+    cdef uint32_t bucket = <uint32_t>(<uint64_t>address >> zone.shift4)
+    cdef uint32_t low, count, half
+    CHECK(bucket + 1 < zone.index4_size)
+    # The last interval that starts at or before the address: in this bucket, or the last one before it.
+    low = zone.index4[bucket]
+    count = zone.index4[bucket + 1] - low
+    while count:
+        half = count >> 1
+        CHECK(low + half < zone.count4)
+        if zone.first4[low + half] <= address:
+            low += half + 1
+            count -= half + 1
+        else:
+            count = half
+    if not low:
+        return 0
+    low -= 1
+    CHECK(low < zone.count4)
+    return zone.end4[2 * low + 1] if address <= zone.end4[2 * low] else 0
+
+
+cdef inline bint is_at_or_before(const uint8_t* bound, const Address* address) noexcept nogil:
+    cdef uint64_t high = get64(bound)
+    return high < address.high or (high == address.high and get64(bound + 8) <= address.low)
+
+
+cdef inline uint32_t find6(const Zone* zone, const Address* address) noexcept nogil:
+    cdef uint32_t low = 0
+    cdef uint32_t count = zone.count6
+    cdef uint32_t half
+    cdef const uint8_t* last
+    cdef uint64_t high
+    while count:
+        half = count >> 1
+        CHECK(low + half < zone.count6)
+        if is_at_or_before(zone.first6 + 16 * <uint64_t>(low + half), address):
+            low += half + 1
+            count -= half + 1
+        else:
+            count = half
+    if not low:
+        return 0
+    low -= 1
+    last = zone.last6 + 16 * <uint64_t>low
+    high = get64(last)
+    if address.high < high or (address.high == high and address.low <= get64(last + 8)):
+        return zone.answer6[low]
+    return 0
+
+
+cdef const uint8_t* find(const Zone* zone, const Address* address, double now) noexcept nogil:
+    """The answer for an address at a time, or NULL where it is not listed."""
+    cdef uint32_t number = find4(zone, address.v4) if address.version == 4 else find6(zone, address)
+    cdef const uint8_t* answer
+    cdef uint64_t expires
+    while number:
+        CHECK(number <= zone.answer_count)
+        answer = zone.answers + zone.offsets[number]
+        expires = native64(answer)
+        if not expires or <double>expires > now:
+            return answer
+        # Smaller than this one: the check of the table made sure of it.
+        number = native32(answer + 8)
+    return NULL
+
+
+# Answers --------------------------------------------------------------------------------------------------------------
+
+cdef inline uint8_t* put(uint8_t* at, const uint8_t* data, uint32_t size) noexcept nogil:
+    memcpy(at, data, size)
+    return at + size
+
+
+cdef inline uint8_t* put16(uint8_t* at, uint32_t number) noexcept nogil:
+    at[0] = <uint8_t>(number >> 8 & 0xFF)
+    at[1] = <uint8_t>(number & 0xFF)
+    return at + 2
+
+
+cdef inline uint8_t* put32(uint8_t* at, uint32_t number) noexcept nogil:
+    number = SWAP32(number)
+    memcpy(at, &number, 4)
+    return at + 4
+
+
+cdef inline uint8_t* put_record(uint8_t* at, uint32_t rtype, uint32_t ttl, uint32_t size) noexcept nogil:
+    """A record up to its data; its owner is the question's name."""
+    at = put16(at, 0xC000 | HEADER_SIZE)
+    at = put16(at, rtype)
+    at = put16(at, CLASS_IN)
+    at = put32(at, ttl)
+    return put16(at, size)
+
+
+cdef uint32_t format4(uint8_t* out, uint32_t address) noexcept nogil:
+    """Write an IPv4 address as text; its length."""
+    cdef uint32_t size = 0
+    cdef uint32_t part
+    cdef int shift
+    for shift in range(24, -1, -8):
+        part = address >> shift & 0xFF
+        if part >= 100:
+            out[size] = <uint8_t>(0x30 + part // 100)
+            size += 1
+        if part >= 10:
+            out[size] = <uint8_t>(0x30 + part // 10 % 10)
+            size += 1
+        out[size] = <uint8_t>(0x30 + part % 10)
+        size += 1
+        if shift:
+            out[size] = 0x2E
+            size += 1
+    return size
+
+
+cdef uint32_t format6(uint8_t* out, uint64_t high, uint64_t low) noexcept nogil:
+    """Write an IPv6 address as text (RFC 5952 section 4); its length."""
+    cdef uint32_t parts[8]
+    cdef uint32_t size = 0
+    cdef uint32_t number, run, best_size = 1, best = 8
+    cdef int shift
+    for number in range(4):
+        parts[number] = <uint32_t>(high >> (48 - 16 * number) & 0xFFFF)
+        parts[number + 4] = <uint32_t>(low >> (48 - 16 * number) & 0xFFFF)
+    number = 0
+    while number < 8:
+        run = 0
+        while number + run < 8 and not parts[number + run]:
+            run += 1
+        if run > best_size:
+            best_size = run
+            best = number
+        number += run + 1
+    number = 0
+    while number < 8:
+        if number == best:
+            out[size] = 0x3A
+            size += 1
+            number += best_size
+            if number == 8:
+                out[size] = 0x3A
+                size += 1
+            continue
+        if number:
+            out[size] = 0x3A
+            size += 1
+        shift = 12
+        while shift and not parts[number] >> shift:
+            shift -= 4
+        while shift >= 0:
+            out[size] = HEX[parts[number] >> shift & 0xF]
+            size += 1
+            shift -= 4
+        number += 1
+    CHECK(size < MAX_ADDRESS)
+    return size
+
+
+cdef struct Strings:
+    # The strings of a TXT record as they are written: at most 255 bytes in each, its length in front.
+    uint8_t* at
+    uint8_t* length            # of the string that is written now
+    uint32_t room              # in it
+
+
+cdef inline void put_text(Strings* strings, const uint8_t* text, uint32_t size) noexcept nogil:
+    cdef uint32_t part
+    while size:
+        if not strings.room:
+            strings.length = strings.at
+            strings.length[0] = 0
+            strings.at += 1
+            strings.room = MAX_STRING
+        part = size if size < strings.room else strings.room
+        memcpy(strings.at, text, part)
+        strings.length[0] = <uint8_t>(strings.length[0] + part)
+        strings.at += part
+        strings.room -= part
+        text += part
+        size -= part
+
+
+cdef uint64_t text_size(const Zone* zone, const uint8_t* described, uint32_t address_size) noexcept nogil:
+    """How many bytes of data a TXT record has."""
+    cdef uint32_t length = native16(described + 2)
+    cdef const uint8_t* text = zone.texts + native32(described + 4)
+    cdef uint64_t size = length
+    cdef uint32_t at
+    CHECK(<uint64_t>native32(described + 4) + length <= zone.texts_size)
+    for at in range(length):
+        if text[at] == ADDRESS_MARK:
+            size += address_size - 1
+    return size + (1 if not size else (size + MAX_STRING - 1) // MAX_STRING)
+
+
+cdef uint8_t* put_filled(uint8_t* out, const Zone* zone, const uint8_t* described, const uint8_t* address,
+                         uint32_t address_size) noexcept nogil:
+    """The data of a TXT record, with the client's address filled in."""
+    cdef uint32_t length = native16(described + 2)
+    cdef const uint8_t* text = zone.texts + native32(described + 4)
+    cdef Strings strings
+    cdef uint32_t at, start = 0
+    out[0] = 0
+    strings.at = out + 1
+    strings.length = out
+    strings.room = MAX_STRING
+    for at in range(length):
+        if text[at] == ADDRESS_MARK:
+            put_text(&strings, text + start, at - start)
+            put_text(&strings, address, address_size)
+            start = at + 1
+    put_text(&strings, text + start, length - start)
+    return strings.at
+
+
+cdef inline uint32_t opt_size(const Query* query) noexcept nogil:
+    return OPT_SIZE if query.has_edns else 0
+
+
+cdef inline uint8_t* put_opt(uint8_t* at, const Query* query) noexcept nogil:
+    at = put(at, OPT, OPT_SIZE)
+    if query.do_bit:
+        (at - 4)[0] = 0x80
+    return at
+
+
+cdef int answer_listed(const Zone* zone, uint8_t* packet, const Query* query, const Address* address,
+                       const uint8_t* answer, double now, uint32_t limit, Verdict* verdict) noexcept nogil:
+    """Put the records of a listed address behind the question; the size of the whole, 0 where it passes the limit."""
+    cdef uint64_t expires = native64(answer)
+    cdef uint32_t ttl = native32(answer + 12)
+    cdef uint32_t codes = native16(answer + 16)
+    cdef uint32_t texts = native16(answer + 18)
+    cdef const uint8_t* code = answer + ANSWER_SIZE
+    cdef const uint8_t* described = code + 4 * codes
+    cdef uint64_t size = query.end + opt_size(query)
+    cdef uint64_t left
+    cdef uint8_t* at = packet + query.end
+    cdef uint8_t shown[MAX_ADDRESS]
+    cdef uint32_t shown_size = 0
+    cdef uint32_t number, data
+    CHECK(<uint64_t>(described - zone.answers) + TEXT_SIZE * texts <= zone.answers_size)
+    verdict.hits = described
+    verdict.hit_count = texts
+    if expires:
+        # Nothing is kept by a resolver for longer than it holds.
+        left = <uint64_t>(<double>expires - now)
+        if left < ttl:
+            ttl = <uint32_t>left
+    if query.qtype == TYPE_TXT:
+        if address.version == 4:
+            shown_size = format4(shown, address.v4)
+        else:
+            shown_size = format6(shown, address.high, address.low)
+        for number in range(texts):
+            size += POINTER_SIZE + RECORD_SIZE + text_size(zone, described + TEXT_SIZE * number, shown_size)
+        if size > limit:
+            return 0
+        for number in range(texts):
+            data = <uint32_t>text_size(zone, described + TEXT_SIZE * number, shown_size)
+            at = put_record(at, TYPE_TXT, ttl, data)
+            at = put_filled(at, zone, described + TEXT_SIZE * number, shown, shown_size)
+        put16(packet + 6, texts)
+    else:
+        size += A_SIZE * <uint64_t>codes
+        if size > limit:
+            return 0
+        for number in range(codes):
+            at = put_record(at, TYPE_A, ttl, 4)
+            at = put32(at, native32(code + 4 * number))
+        put16(packet + 6, codes)
+    if query.has_edns:
+        at = put_opt(at, query)
+    CHECK(<uint64_t>(at - packet) == size)
+    return <int>size
+
+
+cdef int answer_negative(const Zone* zone, uint8_t* packet, const Query* query, uint32_t front,
+                         uint32_t limit) noexcept nogil:
+    """Put the SOA record behind the question; the size of the whole, 0 where it passes the limit."""
+    cdef uint32_t size = query.end + POINTER_SIZE + zone.soa_size + opt_size(query)
+    cdef uint8_t* at = packet + query.end
+    if size > limit:
+        return 0
+    # The zone's name is the end of the question's.
+    at = put16(at, 0xC000 | <uint32_t>query.label[front])
+    at = put(at, zone.soa, zone.soa_size)
+    put16(packet + 8, 1)
+    if query.has_edns:
+        at = put_opt(at, query)
+    return <int>size
+
+
+cdef int answer_bare(uint8_t* packet, const Query* query) noexcept nogil:
+    """An answer that has no records but OPT."""
+    memset(packet + 6, 0, 4)
+    if query.has_edns:
+        put_opt(packet + query.end, query)
+        return <int>(query.end + OPT_SIZE)
+    return <int>query.end
+
+
+cdef inline void put_header(uint8_t* packet, uint32_t flags, uint32_t rcode, bint has_edns) noexcept nogil:
+    """Make the header that of an answer with one question and no records but OPT."""
+    packet[2] = <uint8_t>((packet[2] & (OPCODE | RD)) | flags)
+    packet[3] = <uint8_t>rcode
+    memset(packet + 6, 0, 6)
+    packet[11] = 1 if has_edns else 0
+
+
+cdef int respond(const Names* names, uint8_t* packet, uint32_t size, bint tcp, double now,
+                 Verdict* verdict) noexcept nogil:
+    """Answer a message in its own buffer: the size of the answer, SILENT or ODD.
+
+    The buffer has room for MIN_BUFFER bytes, with tcp for MAX_TCP. The message is whole only until it is answered; an
+    ODD one is untouched.
+    """
+    cdef Query query
+    cdef Address address
+    cdef const Zone* zone
+    cdef const uint8_t* answer = NULL
+    cdef uint32_t number, limit
+    cdef uint32_t front = 0
+    cdef uint32_t rcode = 0
+    cdef bint exists = False
+    cdef bint partial
+    cdef int done
+    verdict.zone = NO_ZONE
+    verdict.qtype = 0
+    verdict.hit_count = 0
+    verdict.outcome = DROPPED
+    if size < HEADER_SIZE or packet[2] & QR:
+        return SILENT
+    if not parse_query(packet, size, &query):
+        if packet[2] & OPCODE:
+            verdict.outcome = NOTIMP
+            put_header(packet, QR, RCODE_NOTIMP, False)
+        else:
+            verdict.outcome = FORMERR
+            put_header(packet, QR, RCODE_FORMERR, False)
+        packet[4] = packet[5] = 0
+        return HEADER_SIZE
+    verdict.qtype = query.qtype
+    if packet[2] & OPCODE:
+        verdict.outcome = NOTIMP
+        put_header(packet, QR, RCODE_NOTIMP, query.has_edns)
+        return answer_bare(packet, &query)
+    if query.edns_version or query.qclass == CLASS_CH:
+        return ODD
+    number = find_zone(names, packet, &query, &front, &exists) if query.qclass == CLASS_IN else <uint32_t>NO_ZONE
+    if number == NO_ZONE or query.qtype == TYPE_AXFR or query.qtype == TYPE_IXFR:
+        verdict.zone = number
+        verdict.outcome = REFUSED
+        put_header(packet, QR, RCODE_REFUSED, query.has_edns)
+        return answer_bare(packet, &query)
+    if not front:
+        return ODD
+    CHECK(number < names.zone_count)
+    verdict.zone = number
+    zone = &names.zones[number]
+    if tcp:
+        limit = MAX_TCP
+    elif not query.has_edns or query.edns_size < MIN_UDP:
+        limit = MIN_UDP
+    else:
+        limit = query.edns_size if query.edns_size < MAX_UDP else MAX_UDP
+    partial = parse_reversed(packet, &query, front, &address)
+    if address.version:
+        answer = find(zone, &address, now)
+    if answer == NULL and not partial and not exists:
+        rcode = RCODE_NXDOMAIN
+    put_header(packet, QR_AA, rcode, query.has_edns)
+    if answer != NULL and (query.qtype == TYPE_A or query.qtype == TYPE_TXT or query.qtype == TYPE_ANY):
+        verdict.outcome = LISTED
+        done = answer_listed(zone, packet, &query, &address, answer, now, limit, verdict)
+    else:
+        verdict.outcome = NODATA
+        if rcode:
+            verdict.outcome = NOT_LISTED
+        done = answer_negative(zone, packet, &query, front, limit)
+    if done:
+        return done
+    verdict.outcome = TRUNCATED
+    packet[2] |= TC
+    return answer_bare(packet, &query)
+
+
+# Tables ---------------------------------------------------------------------------------------------------------------
+
+cdef bint check_intervals4(const Zone* zone) noexcept nogil:
+    """Whether the intervals are sorted and disjoint, the index leads to them, and every answer is there."""
+    cdef uint32_t number, bucket = 0
+    for number in range(zone.count4):
+        if zone.end4[2 * <uint64_t>number] < zone.first4[number]:
+            return False
+        if number and zone.first4[number] <= zone.end4[2 * <uint64_t>number - 2]:
+            return False
+        if not 1 <= zone.end4[2 * <uint64_t>number + 1] <= zone.answer_count:
+            return False
+    number = 0
+    for bucket in range(zone.index4_size):
+        while number < zone.count4 and <uint64_t>zone.first4[number] < <uint64_t>bucket << zone.shift4:
+            number += 1
+        if zone.index4[bucket] != number:
+            return False
+    return zone.index4[zone.index4_size - 1] == zone.count4
+
+
+cdef bint check_intervals6(const Zone* zone) noexcept nogil:
+    cdef uint32_t number
+    cdef const uint8_t* first
+    for number in range(zone.count6):
+        first = zone.first6 + 16 * <uint64_t>number
+        # Big-endian numbers sort like their bytes.
+        if memcmp(first, zone.last6 + 16 * <uint64_t>number, 16) > 0:
+            return False
+        if number and memcmp(zone.last6 + 16 * <uint64_t>number - 16, first, 16) >= 0:
+            return False
+        if not 1 <= zone.answer6[number] <= zone.answer_count:
+            return False
+    return True
+
+
+cdef bint check_answers(const Zone* zone) noexcept nogil:
+    """Whether every answer lies in its section with its codes and texts, and is followed by one with a smaller number."""
+    cdef uint32_t number, codes, texts, text
+    cdef uint64_t offset, at
+    cdef const uint8_t* answer
+    for number in range(1, zone.answer_count + 1):
+        offset = zone.offsets[number]
+        if offset + ANSWER_SIZE > zone.answers_size:
+            return False
+        answer = zone.answers + offset
+        if native32(answer + 8) >= number:
+            return False
+        codes = native16(answer + 16)
+        texts = native16(answer + 18)
+        if offset + ANSWER_SIZE + 4 * <uint64_t>codes + TEXT_SIZE * <uint64_t>texts > zone.answers_size:
+            return False
+        answer += ANSWER_SIZE + 4 * codes
+        for text in range(texts):
+            at = native32(answer + TEXT_SIZE * text + 4)
+            if at + native16(answer + TEXT_SIZE * text + 2) > zone.texts_size:
+                return False
+            if native16(answer + TEXT_SIZE * text) != NO_LIST and native16(answer + TEXT_SIZE * text) >= zone.lists:
+                return False
+    for at in range(zone.texts_size):
+        if zone.texts[at] > 0x7F:
+            return False
+    return True
+
+
+cdef uint32_t count_labels(const uint8_t* name, uint64_t size) noexcept nogil:
+    """How many labels a name in lower case and wire form has; 0 where it is none, or goes on behind its root."""
+    cdef uint32_t labels = 0
+    cdef uint64_t at = 0
+    cdef uint64_t end
+    if size > MAX_NAME:
+        return 0
+    while at < size:
+        end = at + 1 + name[at]
+        if end == at + 1:
+            return labels if end == size else 0
+        if name[at] > 63 or end > size:
+            return 0
+        at += 1
+        while at < end:
+            if lower(name[at]) != name[at]:
+                return 0
+            at += 1
+        labels += 1
+    return 0
+
+
+cdef const uint8_t* section(const uint8_t[::1] data, uint64_t item, uint64_t* count) except? NULL:
+    """Where a section starts, and how many items of a size it has."""
+    cdef uint64_t size = <uint64_t>data.shape[0]
+    if size % item:
+        raise ValueError("a section has half an item")
+    count[0] = size // item
+    if not size:
+        # It has no first byte to take the address of.
+        return <const uint8_t*>&NOTHING
+    if <uintptr_t>&data[0] % 8:
+        raise ValueError("a section does not start at a multiple of eight")
+    return &data[0]
+
+
+cdef class Table:
+    """The sections of a table, checked, for native answers. They stay open as long as this lives."""
+
+    cdef Zone zone
+    cdef uint32_t labels
+    cdef object sections
+
+    def __init__(self, sections, uint32_t lists):
+        """sections: memory by name, as table.py lays it out; lists: of the zone. Raises ValueError."""
+        cdef Zone* zone = &self.zone
+        cdef uint64_t size = 0
+        cdef uint64_t count4 = 0, count6 = 0
+        cdef bint good
+        self.sections = dict(sections)
+        zone.lists = lists
+        zone.name = section(sections["name"], 1, &size)
+        zone.name_size = <uint32_t>size
+        self.labels = count_labels(zone.name, size)
+        if not self.labels:
+            raise ValueError("the zone's name is none")
+        zone.soa = section(sections["soa"], 1, &size)
+        zone.soa_size = <uint32_t>size
+        # What is not in the index cannot be answered, so there is nothing that could be too long.
+        if not RECORD_SIZE <= size <= 1024 or get16(zone.soa + 8) != size - RECORD_SIZE:
+            raise ValueError("the SOA record is none")
+        zone.first4 = <const uint32_t*>section(sections["first4"], 4, &count4)
+        zone.end4 = <const uint32_t*>section(sections["end4"], 8, &size)
+        if size != count4 or count4 > 0x7FFFFFFF:
+            raise ValueError("the IPv4 sections do not fit each other")
+        zone.count4 = <uint32_t>count4
+        zone.index4 = <const uint32_t*>section(sections["index4"], 4, &size)
+        zone.shift4 = 32
+        while zone.shift4 > 16 and (<uint64_t>1 << (32 - zone.shift4)) + 1 < size:
+            zone.shift4 -= 1
+        if (<uint64_t>1 << (32 - zone.shift4)) + 1 != size:
+            raise ValueError("the IPv4 index is none")
+        zone.index4_size = <uint32_t>size
+        zone.first6 = section(sections["first6"], 16, &count6)
+        zone.last6 = section(sections["last6"], 16, &size)
+        zone.answer6 = <const uint32_t*>section(sections["answer6"], 4, &count4)
+        if size != count6 or count4 != count6 or count6 > 0x7FFFFFFF:
+            raise ValueError("the IPv6 sections do not fit each other")
+        zone.count6 = <uint32_t>count6
+        zone.offsets = <const uint32_t*>section(sections["offsets"], 4, &size)
+        if not 1 <= size <= 0x7FFFFFFF:
+            raise ValueError("there is no index of the answers")
+        zone.answer_count = <uint32_t>size - 1
+        zone.answers = section(sections["answers"], 1, &zone.answers_size)
+        zone.texts = section(sections["texts"], 1, &zone.texts_size)
+        with nogil:
+            good = check_answers(zone) and check_intervals4(zone) and check_intervals6(zone)
+        if not good:
+            raise ValueError("its parts do not agree")
+
+
+cdef class Directory:
+    """The tables of a snapshot with the names of their zones: all that native answers are made from."""
+
+    def __init__(self, tables):
+        """tables: one for each zone; they are numbered in this order."""
+        cdef Table table
+        cdef uint32_t number = 0
+        cdef uint32_t places = 8
+        cdef uint32_t label
+        cdef const uint8_t* wire
+        cdef uint16_t starts[MAX_LABELS]
+        cdef uint64_t hashed
+        self.tables = tuple(tables)
+        self.names.zones = <Zone*>calloc(<size_t>len(self.tables) + 1, sizeof(Zone))
+        while places < 2 * sum([(<Table?>each).labels for each in self.tables]):
+            places *= 2
+        self.names.table = <Name*>calloc(places, sizeof(Name))
+        if self.names.zones == NULL or self.names.table == NULL:
+            raise MemoryError
+        self.names.mask = places - 1
+        for table in self.tables:
+            self.names.zones[number] = table.zone
+            wire = table.zone.name
+            starts[0] = 0
+            for label in range(1, table.labels):
+                starts[label] = <uint16_t>(starts[label - 1] + 1 + wire[starts[label - 1]])
+            hashed = HASH_SEED
+            for label in range(table.labels):
+                wire = table.zone.name + starts[table.labels - 1 - label]
+                hashed = hash_label(hashed, wire)
+                self._add(hashed, wire, table.zone.name_size - starts[table.labels - 1 - label],
+                          number if label + 1 == table.labels else <uint32_t>NO_ZONE)
+            self.names.most_labels = max(self.names.most_labels, table.labels)
+            number += 1
+        self.names.zone_count = number
+
+    def __dealloc__(self):
+        free(self.names.zones)
+        free(self.names.table)
+
+    cdef void _add(self, uint64_t hashed, const uint8_t* wire, uint32_t size, uint32_t zone) noexcept:
+        cdef Name* name = <Name*>find_name(&self.names, hashed, wire, size)
+        cdef uint32_t place = <uint32_t>hashed & self.names.mask
+        if name == NULL:
+            while self.names.table[place].wire != NULL:
+                place = (place + 1) & self.names.mask
+            name = &self.names.table[place]
+            name.zone = NO_ZONE
+        name.wire = wire
+        name.size = size
+        name.hash = hashed
+        if zone != NO_ZONE:
+            name.zone = zone
+
+    cdef Names* pointer(self) noexcept:
+        return &self.names
+
+    def answer(self, const uint8_t[::1] packet, double now, bint tcp=False):
+        """Answer one message: None where it is ODD, else the answer (None: there is none), outcome, zone, type, hits.
+
+        The zone is a number or None, the outcome one of OUTCOMES, the hits are the numbers of the lists. For tests,
+        which compare it with `respond.respond`; the server answers through `_engine`.
+        """
+        cdef uint32_t size = <uint32_t>packet.shape[0]
+        cdef uint32_t room = max(size, <uint32_t>(MAX_TCP if tcp else MIN_BUFFER))
+        cdef uint8_t* buffer = <uint8_t*>calloc(room, 1)
+        cdef Verdict verdict
+        cdef int done
+        if buffer == NULL:
+            raise MemoryError
+        try:
+            if size:
+                memcpy(buffer, &packet[0], size)
+            with nogil:
+                done = respond(&self.names, buffer, size, tcp, now, &verdict)
+            if done == ODD:
+                return None
+            lists = [native16(verdict.hits + TEXT_SIZE * number) for number in range(verdict.hit_count)]
+            return (
+                buffer[:done] if done else None,
+                OUTCOMES[verdict.outcome],
+                None if verdict.zone == NO_ZONE else verdict.zone,
+                verdict.qtype,
+                tuple([number for number in lists if number != NO_LIST]),
+            )
+        finally:
+            free(buffer)

@@ -1,0 +1,38 @@
+"""The native answer is that of its specification, byte for byte, whatever is asked of whatever zone."""
+
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dnsbl_server._answer import OUTCOMES
+from dnsbl_server.respond import Outcome
+from dnsbl_server.zone import Zone
+from tests import oracle
+from tests.conftest import NOW
+from tests.sameness import Both, make_packet, snapshots
+
+EXAMPLES = 400
+
+
+@given(snapshots(), st.integers(0, 1 << 63))
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+def test_any_packet_gets_the_answer_of_the_specification(world: tuple[Both, list[Zone]], seed: int) -> None:
+    both, zones = world
+    random = Random(seed)
+    moments = sorted({moment for zone in zones for moment in oracle.moments(zone)} | {NOW})
+    for _ in range(100):
+        both.check(make_packet(random, zones), random.choice(moments), random.random() < 0.3)
+
+
+@given(st.binary(max_size=300), st.booleans())
+@settings(max_examples=EXAMPLES, deadline=None)
+def test_any_bytes_get_the_answer_of_the_specification(packet: bytes, tcp: bool) -> None:
+    Both([]).check(packet, NOW, tcp)
+    Both([]).check(packet[:2] + b"\1\0\0\1\0\0\0\0\0\0" + packet[2:], NOW, tcp)
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_outcomes_are_those_of_the_specification(outcome: str) -> None:
+    assert Outcome(outcome)
