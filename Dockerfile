@@ -10,7 +10,7 @@ FROM python:3.13-slim AS build
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 RUN python -m venv /opt/dnsbl-server
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml setup.py README.md LICENSE ./
 COPY dnsbl_server dnsbl_server
 RUN /opt/dnsbl-server/bin/pip install --no-cache-dir --no-compile .
 

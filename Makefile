@@ -3,8 +3,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Present and newer than pyproject.toml when everything is installed.
+# Present when everything is installed, and newer than all that was compiled for it.
 INSTALLED := $(VENV)/.installed
+COMPILED := $(wildcard dnsbl_server/*.pyx dnsbl_server/*.pxd)
 
 .PHONY: serve test check lint types format clean help
 
@@ -32,9 +33,10 @@ format: $(INSTALLED)  ## Format the code
 
 clean:  ## Remove what was installed and cached
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -f dnsbl_server/*.c dnsbl_server/*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(INSTALLED): pyproject.toml
+$(INSTALLED): pyproject.toml setup.py $(COMPILED)
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; say which with make PYTHON=...") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip

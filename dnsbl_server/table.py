@@ -10,7 +10,7 @@ the answer. Little-endian; all offsets count from the start of the buffer.
     index     offset in `answers` of each answer, 64 bits; number 0 means not listed
     answers   expires 64, next 32, ttl 32, codes and texts 16 each; the codes 32; per text list 16, length 16, offset 32
     texts     TXT answers, the client's address marked by a NUL
-    prints    a 64-bit fingerprint of each entry: what a reload added and removed
+    prints    fingerprints of the entries (`_prints`): what a reload added and removed
 
 An answer is good until it expires; `next` is the one that holds from then on. So a lookup is right to the second,
 however long ago the table was made.
@@ -24,6 +24,8 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from mmap import mmap
 from typing import Any, NamedTuple
+
+from dnsbl_server._prints import count_changes
 
 MAGIC = b"DNSBLTAB"
 VERSION = 1
@@ -56,17 +58,18 @@ class Answer(NamedTuple):
 
 
 class Intervals(NamedTuple):
-    """Disjoint, sorted, inclusive intervals of addresses and the number of the answer of each."""
+    """Disjoint, sorted, inclusive intervals of addresses and the number of the answer of each, in columns.
 
-    firsts: list[int]
-    lasts: list[int]
-    answers: list[int]
+    Addresses are numbers of 32 bits (array "I") for IPv4, and for IPv6 16 bytes each, big-endian; answers: array "I".
+    """
+
+    firsts: "array[int] | bytes | bytearray"
+    lasts: "array[int] | bytes | bytearray"
+    answers: "array[int]"
 
 
-def pack(
-    meta: Mapping[str, Any], v4: Intervals, v6: Intervals, answers: Sequence[Answer], prints: Sequence[int]
-) -> bytes:
-    """Write a table. The answer with number n is `answers[n - 1]`."""
+def pack(meta: Mapping[str, Any], v4: Intervals, v6: Intervals, answers: Sequence[Answer], prints: bytes) -> bytes:
+    """Write a table. The answer with number n is `answers[n - 1]`; prints: a set of fingerprints."""
     index = array("Q", [0])
     records = bytearray()
     texts = bytearray()
@@ -81,30 +84,21 @@ def pack(
                 offset = offsets[text] = len(texts)
                 texts += text.encode("ascii")
             records += _TEXT.pack(number, len(text), offset)
-    sections = (
-        json.dumps(meta).encode(),
-        _array("I", v4.firsts),
-        _array("I", v4.lasts),
-        _array("I", v4.answers),
-        b"".join(first.to_bytes(16) for first in v6.firsts),
-        b"".join(last.to_bytes(16) for last in v6.lasts),
-        _array("I", v6.answers),
-        index.tobytes(),
-        bytes(records),
-        bytes(texts),
-        _array("Q", prints),
-    )
+    sections = (json.dumps(meta).encode(), *v4, *v6, index, records, texts, prints)
     directory = bytearray()
-    body = bytearray()
+    body: list[bytes | memoryview] = []
+    size = _BODY
     for section in sections:
-        directory += _SECTION.pack(_BODY + len(body), len(section))
-        body += section + bytes(-len(section) % 8)
-    checksum = zlib.crc32(body, zlib.crc32(directory))
-    return _HEADER.pack(MAGIC, VERSION, checksum, _BODY + len(body)) + bytes(directory) + bytes(body)
-
-
-def _array(code: str, numbers: Sequence[int]) -> bytes:
-    return array(code, numbers).tobytes()
+        content = memoryview(section).cast("B")
+        directory += _SECTION.pack(size, len(content))
+        padding = bytes(-len(content) % 8)
+        body += (content, padding)
+        size += len(content) + len(padding)
+    checksum = zlib.crc32(directory)
+    for part in body:
+        checksum = zlib.crc32(part, checksum)
+    # Put together in one step: the columns of a large list are there a second time already.
+    return b"".join((_HEADER.pack(MAGIC, VERSION, checksum, size), directory, *body))
 
 
 class ZoneTable:
@@ -143,7 +137,7 @@ class ZoneTable:
         self._index = sections["index"].cast("Q")
         self._answers = sections["answers"]
         self._texts = sections["texts"]
-        self._prints = sections["prints"].cast("Q")
+        self._prints = sections["prints"]
 
     def find(self, version: int, number: int, now: float) -> Answer | None:
         """The answer for an address at a time (seconds since 1970), or None where it is not listed."""
@@ -190,6 +184,4 @@ class ZoneTable:
 
     def changes_since(self, other: "ZoneTable | None") -> tuple[int, int]:
         """How many entries this table has that the other has not, and the other way round."""
-        mine = set(self._prints)
-        theirs = set(other._prints) if other else set()
-        return len(mine - theirs), len(theirs - mine)
+        return count_changes(other._prints if other else b"", self._prints)
