@@ -78,8 +78,8 @@ cdef class Spans:
         return covering_in(<Span6 *> self.data, self.count, span6(address))
 
     def addresses(self):
-        """How many addresses the spans have, each span for itself."""
-        # One less for each span fits even where disjoint spans are the whole family.
+        """How many addresses there are in the spans, which must be disjoint."""
+        # Without one for each span the sum fits, even where they are the whole family.
         if self.version == 4:
             return distance(<Span4 *> self.data, self.count) + self.count
         return distance(<Span6 *> self.data, self.count) + self.count
@@ -138,7 +138,7 @@ cdef list covering_in(Span *spans, size_t count, Span wanted):
 
 
 cdef distance(Span *spans, size_t count):
-    """The sum of last - first, modulo the size of IPv6; disjoint spans never reach that."""
+    """The sum of last - first."""
     cdef size_t at
     cdef address128 sum = 0
     for at in range(count):

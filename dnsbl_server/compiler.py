@@ -127,26 +127,39 @@ class _Chains:
         """The entries of a list that have not expired."""
         written, *files = own.sources(version)
         entries = own.list.entries
-        over = {id(entry.listing) for entry in entries if self.is_over(entry.listing)}
-        if over:
-            written = Spans(version, (span for span in written if id(entries[span[2]].listing) not in over))
+        if self._is_any_over:
+            written = Spans(version, (span for span in written if not self.is_over(entries[span[2]].listing)))
         if not any(files) or not self.is_over(own.list.listing):
             return [written, *files]
         return [written]
+
+    @property
+    def _is_any_over(self) -> bool:
+        return any(0 < expires <= self.now for expires in self._expiries.values())
 
     @property
     def next_expiry(self) -> int:
         """When the next listing expires, in seconds since 1970; 0 is never."""
         return min((expires for expires in self._expiries.values() if expires > self.now), default=0)
 
+    def begin(self, number: int, listings: Iterable[Listing]) -> "array[int]":
+        """The numbers of the chains of listings that cover no other entry; -1 for one that is over."""
+        roots = array("i")
+        for listing in listings:
+            if self.is_over(listing):
+                roots.append(-1)
+            else:
+                roots.append(len(self.chains))
+                self.chains.append((number, (listing,)))
+        return roots
+
     def extend(self, number: int, listing: Listing, parent: int) -> int:
-        """The number of the chain of `listing` over that of the covering entry (-1: there is none)."""
+        """The number of the chain of a listing that expires, over the chain of the covering entry."""
         key = (number, id(listing), parent)
         known = self._numbers.get(key)
         if known is None:
             own = self.expiry(listing)
-            beneath = self.chains[parent][1] if own and parent >= 0 else ()
-            later = tuple(under for under in beneath if not 0 < self.expiry(under) <= own)
+            later = tuple(under for under in self.chains[parent][1] if not 0 < self.expiry(under) <= own)
             self.chains.append((number, (listing, *later)))
             known = self._numbers[key] = len(self.chains) - 1
         return known
@@ -161,7 +174,7 @@ def _layers(own: ListRib, number: int, chains: _Chains) -> dict[int, Spans]:
         distinct[id(block_list.listing)] = block_list.listing
     kinds = {key: kind for kind, key in enumerate(distinct)}
     listings = list(distinct.values())
-    roots = array("i", (-1 if chains.is_over(each) else chains.extend(number, each, -1) for each in listings))
+    roots = chains.begin(number, listings)
     nested = bytes(chains.expiry(listing) > 0 for listing in listings)
 
     def extend(kind: int, parent: int) -> int:
@@ -235,15 +248,17 @@ class _Answers:
 
     def _resolve(self, outcome: int) -> int:
         """The answer that holds now, with those that follow it; made from the last one backwards."""
-        chains = [self._chains.chains[chain] for chain in self._outcomes.chains[outcome]]
         expiry = self._chains.expiry
         following = 0
-        if len(chains) == 1:
-            # The listings of one chain follow each other.
-            ((number, chain),) = chains
+        held = self._outcomes.chains[outcome]
+        if len(held) == 1:
+            # Nearly always: the listings of a single chain follow each other.
+            number, chain = self._chains.chains[held[0]]
             for each in reversed(chain):
-                following = self.number_of(self._answer([(number, each)], expiry(each), following))
+                text = (number, self._text(number, each))
+                following = self.number_of(Answer(each.codes, (text,), each.ttl, expiry(each), following))
             return following
+        chains = [self._chains.chains[chain] for chain in held]
         ends = sorted({expiry(listing) for _, chain in chains for listing in chain} - {0})
         # An answer holds from one end to the next; the one after the last end holds for ever.
         for start, end in reversed(list(zip([0, *ends], [*ends, 0], strict=True))):

@@ -34,7 +34,9 @@ class Text:
     parts: tuple[str, ...]
 
     def fill(self, values: dict[str, str]) -> str:
-        return "".join(values[part] if index % 2 else part for index, part in enumerate(self.parts))
+        parts = list(self.parts)
+        parts[1::2] = [values[name] for name in parts[1::2]]
+        return "".join(parts)
 
     @property
     def placeholders(self) -> frozenset[str]:
@@ -197,8 +199,13 @@ def describe_listing(zone: str, name: str, text: Text, listing: Listing) -> str:
             "reason": listing.reason or "no reason given",
             "zone": zone,
             "list": name,
-            "code": ", ".join(format_address(4, code) for code in listing.codes),
+            "code": _format_codes(listing.codes),
             "listed": format_time(listing.listed) if listing.listed else "an unknown date",
             "expires": format_time(listing.expires) if listing.expires else "further notice",
         }
     )
+
+
+@lru_cache(10000)
+def _format_codes(codes: tuple[int, ...]) -> str:
+    return ", ".join(format_address(4, code) for code in codes)

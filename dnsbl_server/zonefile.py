@@ -162,8 +162,10 @@ class _Reader(NodeReader):
         )
 
     def _ttl(self, fields: Fields, name: str, default: int) -> int:
+        if name not in fields:
+            return default
         ttl = self.one(fields, name, parse_ttl, default)
-        node = fields[name][1] if name in fields else None
+        node = fields[name][1]
         if ttl > LONG_TTL and isinstance(node, Scalar):
             message = "more than a week: this long clients keep what is taken off"
             self.problems.warning(self.at(node), node.text, message)
@@ -237,7 +239,7 @@ class _Reader(NodeReader):
     def _list(self, fields: Fields, name: str, place: Place | None, zone: str, ttl: int) -> BlockList:
         default_text = DEFAULT_TEXT if name == zone else DEFAULT_TEXT_OF_LIST
         text = self.one(fields, "txt", parse_template, parse_template(default_text))
-        described = _Described(zone, name, text)
+        described = _Described(zone, name, text, sum(map(len, text.parts[::2])))
         listing = Listing(
             codes=self._codes(fields, (DEFAULT_CODE,)),
             reason=self.one(fields, "reason", parse_printable, ""),
@@ -271,8 +273,10 @@ class _Reader(NodeReader):
         )
 
     def _codes(self, fields: Fields, default: tuple[int, ...]) -> tuple[int, ...]:
+        if "code" not in fields:
+            return default
         codes = self.many(fields, "code", parse_code)
-        is_list = "code" in fields and not isinstance(fields["code"][1], Mapping)
+        is_list = not isinstance(fields["code"][1], Mapping)
         if is_list and not self.items(fields, "code"):
             self.error(fields["code"][0], "the value is missing")
         if len(codes) > MAX_CODES:
@@ -402,16 +406,17 @@ class _Reader(NodeReader):
 
 
 class _Described(NamedTuple):
-    """What the TXT answers of a list are made from."""
+    """What the TXT answers of a list are made from; literal: how long they are without what is filled in."""
 
     zone: str
     list: str
     text: Text
+    literal: int
 
     def longest(self, listing: Listing) -> int:
         """A length that no TXT answer of the listing passes; much cheaper than making one."""
         values = max(39, len(listing.reason), len(self.zone), len(self.list), 17 * len(listing.codes))
-        return sum(len(part) for part in self.text.parts[::2]) + values * (len(self.text.parts) // 2)
+        return self.literal + values * (len(self.text.parts) // 2)
 
     def size(self, listing: Listing, version: int) -> int:
         """How many bytes the TXT answer has for the longest address."""
