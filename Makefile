@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Present, and newer than what it is made from, when everything is installed and the compiled modules are built.
 INSTALLED := $(VENV)/.installed
+COMPILED := $(wildcard dnsbl_server/*.pyx dnsbl_server/*.pxd)
 
 .PHONY: serve test check lint types format clean help
 
@@ -31,10 +32,11 @@ format: $(INSTALLED)  ## Format the code
 	$(BIN)/ruff check --fix .
 
 clean:  ## Remove what was installed and cached
-	rm -rf $(VENV) build *.egg-info dnsbl_server/*.c dnsbl_server/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -f dnsbl_server/*.c dnsbl_server/*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(INSTALLED): pyproject.toml setup.py $(wildcard dnsbl_server/*.pyx dnsbl_server/*.pxd)
+$(INSTALLED): pyproject.toml setup.py $(COMPILED)
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; say which with make PYTHON=...") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip

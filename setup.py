@@ -1,26 +1,31 @@
-"""The compiled modules; all else stands in pyproject.toml."""
+"""The compiled modules; all else stands in pyproject.toml.
+
+With DNSBL_DEBUG=1 they are built to be debugged: not optimised, with debug information and the C assertions of Cython.
+DNSBL_CFLAGS adds flags, for the checked and the sanitized builds; see CONTRIBUTING.md.
+"""
 
 import os
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-# For the checked and the sanitized builds; see CONTRIBUTING.md.
-FLAGS = os.environ.get("DNSBL_CFLAGS", "").split()
+# The data plane, then the control plane.
+MODULES = ("_answer", "_engine", "_spans", "_scan", "_prints")
 
-MODULES = ("_answer", "_engine")
+FLAGS = ["-O0", "-g", "-UNDEBUG"] if os.environ.get("DNSBL_DEBUG") else ["-O2"]
+FLAGS += os.environ.get("DNSBL_CFLAGS", "").split()
 
 setup(
     ext_modules=cythonize(
         [
             Extension(
-                f"dnsbl_server.{name}",
-                [f"dnsbl_server/{name}.pyx"],
-                extra_compile_args=["-O2", "-Wall", "-Wextra", *FLAGS],
+                f"dnsbl_server.{module}",
+                [f"dnsbl_server/{module}.pyx"],
+                extra_compile_args=["-Wall", "-Wextra", *FLAGS],
                 extra_link_args=FLAGS,
             )
-            for name in MODULES
+            for module in MODULES
         ],
-        language_level=3,
+        compiler_directives={"language_level": 3, "wraparound": False, "cdivision": True},
     )
 )

@@ -1,4 +1,3 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """The native answer: a message's bytes to an answer's bytes, over the tables of a snapshot.
 
 Owns the compiled twin of `respond.respond`, which is its specification: the same bytes, zone, type, outcome and hits
