@@ -10,6 +10,7 @@ from setuptools import Extension, setup
 
 MODULES = (
     "_spans",
+    "_merge",
     "_scan",
     "_prints",
 )

@@ -29,6 +29,7 @@ LAYERS = (
     "rib",
     "_prints",
     "table",
+    "_merge",
     "compiler",
     "load",
     "loader",
