@@ -27,6 +27,7 @@ setup(
             )
             for module in MODULES
         ],
+        build_dir="build",  # the C files, which nobody needs afterwards
         compiler_directives={"language_level": 3, "wraparound": False, "cdivision": True},
     )
 )

@@ -1,9 +1,10 @@
 """Merging: the prefixes of lists to layers, and these to the columns of a table.
 
 A layer is spans that are sorted and disjoint, so that each address has one number or none. Owns how prefixes that lie
-in each other become one, how layers are taken from and laid over each other, and how the last one becomes columns. Control plane only. Knows no listings: whoever calls brings what depends on them as
-tables (by number), or as functions, which are called for distinct cases and not for each span. Such a function must
-not change the spans that are just being read.
+in each other become one, how layers are taken from and laid over each other, and how the last one becomes columns.
+Control plane only. Knows no listings: whoever calls brings what depends on them as tables (by number), or as functions,
+which are called for distinct cases and not for each span. Such a function must not change the spans that are just
+being read.
 
 Everything is written once for both families (see `Span` in `_spans.pxd`). Memory is reached through raw pointers, and
 only below an index that is bounded by a count in the same few lines.
