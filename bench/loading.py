@@ -3,7 +3,7 @@
 Each kind of list is loaded by loader processes as a server starts them; what counts is the median of the CPU seconds,
 user and system together, and the largest memory. rbldnsd reads the same hosts and is ended when it has.
 
-    python bench/load.py [--hosts 1000000] [--rounds 5]
+    python bench/loading.py [--hosts 1000000] [--rounds 5]
 """
 
 import argparse

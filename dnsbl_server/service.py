@@ -60,10 +60,15 @@ class Service:
     def adopt(self, snapshot: Snapshot) -> None:
         """Answer from this snapshot from now on."""
         directory = Directory(zone.table.native for zone in snapshot.zones.values())
-        with self._lock:
-            for retired in self.engine.adopt(directory, snapshot):
-                _add(self._counts, *retired)
+        self.engine.adopt(directory, snapshot)
         self.snapshot = snapshot
+        self.retire()
+
+    def retire(self) -> None:
+        """Let go of the snapshots before, as far as nobody answers from them any more."""
+        with self._lock:
+            for retired in self.engine.retire():
+                _add(self._counts, *retired)
 
     def answer(self, packet: bytes) -> bytes | None:
         """The answer to one message over TCP, or None where there is none."""
