@@ -104,6 +104,7 @@ class Server:
         except OSError as error:
             raise StartError(f"no room for {self._threads} threads: {error.strerror}; see ulimit -n") from error
         stack.callback(udp.close)
+        self.service.receive_drops = udp.receive_drops
         # All that needs root is done: sockets are bound, and the zones are read by whoever answers from them.
         _become(settings.user)
         if not await self._load(reloader):

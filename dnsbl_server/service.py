@@ -53,6 +53,7 @@ class Service:
         self.snapshot = Snapshot()
         self.engine = Engine(threads, _KIND_OF_TYPE)
         self.tcp_connections: Callable[[], int] = lambda: 0
+        self.receive_drops: Callable[[], int] = lambda: 0
         # What Python has answered, and what the engine counted for snapshots that are no longer in service.
         self._counts = Counts(Counter(), Counter())
         self._lock = threading.Lock()

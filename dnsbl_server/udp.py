@@ -6,8 +6,10 @@ no DNS.
 """
 
 import asyncio
+import contextlib
 import os
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -21,8 +23,10 @@ _LEAST_QUEUE = 8
 _TURN = 8
 # Seconds that are spent on those that still wait at the end.
 _LAST_WORK = 0.3
-# Linux numbers that Python's socket module does not name everywhere (ip(7)).
+# Linux numbers that Python's socket module does not name, or not everywhere (ip(7), linux/sock_diag.h).
 _IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8)
+_SO_MEMINFO = 55
+_MEMINFO = struct.Struct("=9I")  # the last one is SK_MEMINFO_DROPS
 
 
 class UdpThreads:
@@ -82,6 +86,14 @@ class UdpThreads:
         os.close(self._notify)
         for sock in self._sockets:
             sock.close()
+
+    def receive_drops(self) -> int:
+        """How many packets the kernel had no room for, because they came faster than they were answered."""
+        drops = 0
+        for sock in self._sockets:
+            with contextlib.suppress(OSError):  # it is closed
+                drops += _MEMINFO.unpack(sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))[-1]
+        return drops
 
     def _wake(self) -> None:
         os.eventfd_read(self._notify)
