@@ -7,6 +7,7 @@ a server as they stand there.
 
 import os
 import pwd
+import shutil
 import subprocess
 import sys
 import time
@@ -18,9 +19,9 @@ from typing import Any
 
 import pytest
 import yaml
-from e2e.conftest import TEXT, ZONE
 
 import dnsbl_server
+from e2e.conftest import TEXT, ZONE
 from tests.serving import PATIENCE, ServerProcess
 
 REPOSITORY = Path(dnsbl_server.__file__).parents[1]
@@ -85,7 +86,7 @@ def readable(tmp_path: Path) -> Iterator[Path]:
                 stack.enter_context(mounted("--bind", str(aside), str(place)))
         zones = Path("/run/dnsbl-test-zones")
         zones.mkdir(mode=0o755)
-        stack.callback(subprocess.run, ["rm", "-r", zones], check=True)
+        stack.callback(shutil.rmtree, zones)
         yield zones
 
 
@@ -120,8 +121,16 @@ def test_a_user_who_cannot_run_the_program_is_refused(tmp_path: Path) -> None:
     hidden.mkdir(mode=0o700)
     python = hidden / "python"
     python.symlink_to(sys.executable)
-    command = [python, "-m", "dnsbl_server", "serve", "--metrics", "off", "--listen", "127.0.0.1:0", "--user", "nobody"]
-    done = subprocess.run([*command, tmp_path], capture_output=True, text=True, check=False, timeout=PATIENCE)
+    command = [str(python), "-m", "dnsbl_server", "serve", "--metrics", "off", "--listen", "127.0.0.1:0"]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [*command, "--user", "nobody", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+        env=env,
+    )
     assert done.returncode == 2
     assert "user nobody cannot run" in done.stderr.splitlines()[-1]
 

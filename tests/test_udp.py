@@ -227,6 +227,25 @@ def test_a_socket_that_takes_no_more_does_not_keep_the_server_from_its_end(zones
         assert server.wait() == 0
 
 
+def test_what_finds_the_buffer_full_is_counted(zones: Path, tmp_path: Path) -> None:
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("receive_buffer: 8192\n")
+    with ServerProcess(str(zones), "--threads", "1", "--config", str(settings)) as server:
+        with closing(connect(server.host, server.port)) as client:
+            server.signal(signal.SIGSTOP)
+            for number in range(500):
+                client.send(message(number=number))
+            server.signal(signal.SIGCONT)
+        answered = {"outcome": "listed", "transport": "udp"}
+        end = time.monotonic() + PATIENCE
+        while True:
+            lost = server.metric("dnsbl_udp_receive_drops_total")
+            if lost + server.metric("dnsbl_queries_total", **answered) == 500:
+                break
+            assert time.monotonic() < end
+        assert lost > 0
+
+
 def test_a_port_that_others_would_share_is_taken(zones: Path) -> None:
     """Whoever joins a group of sockets gets a part of their packets, from that moment on."""
     with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as other:
