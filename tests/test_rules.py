@@ -150,7 +150,9 @@ WARNED = [
     ),
     (
         LIST + "10.0.0.1\ntxt: '" + "x" * 256 + "'\n",
-        "4:6: warning: " + "x" * 57 + "...: the TXT answer can be 256 bytes long, and Exim and Postfix show the first 255",
+        "4:6: warning: "
+        + "x" * 57
+        + "...: the TXT answer can be 256 bytes long, and Exim and Postfix show the first 255",
         1,
     ),
     (
