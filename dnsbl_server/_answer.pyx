@@ -1,4 +1,3 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """The native answer: a message's bytes to an answer's bytes, over the tables of a snapshot.
 
 Owns the compiled twin of `respond.respond`, which is its specification: the same bytes, zone, type, outcome and hits
@@ -6,8 +5,9 @@ for every message, or ODD for the few kinds that are left to Python (the zone's 
 than 0). Property tests hold it to that. Pure: no socket, no clock, no allocation while it answers.
 
 Nothing that a client sends and nothing that stands in a table leads out of its bounds. A table is checked whole when
-it is opened (`Table`), so the code behind trusts it; a message is trusted with nothing. Built with DNSBL_CHECKED, each
-access is checked all the same, and a wrong one ends the process: the tests run that build too.
+it is opened (`Table`), so the code behind trusts it; a message is trusted with nothing. Built with DNSBL_CHECKED, what
+leads into a table is checked all the same, and a wrong step ends the process; with AddressSanitizer, so does every byte
+read behind the end of a message. The tests run these builds too.
 """
 
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
@@ -22,10 +22,24 @@ cdef extern from *:
     #else
     #define CHECK(condition) ((void)0)
     #endif
+    /* The rest of a buffer, behind the message in it, is out of bounds while the message is read. */
+    #ifndef __has_feature
+    #define __has_feature(feature) 0
+    #endif
+    #if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+    #include <sanitizer/asan_interface.h>
+    #define SEAL(start, size) __asan_poison_memory_region((start), (size))
+    #define UNSEAL(start, size) __asan_unpoison_memory_region((start), (size))
+    #else
+    #define SEAL(start, size) ((void)0)
+    #define UNSEAL(start, size) ((void)0)
+    #endif
     #define SWAP32(number) __builtin_bswap32(number)
     #define SWAP64(number) __builtin_bswap64(number)
     """
     void CHECK(bint condition) noexcept nogil
+    void SEAL(const uint8_t* start, uint32_t size) noexcept nogil
+    void UNSEAL(const uint8_t* start, uint32_t size) noexcept nogil
     uint32_t SWAP32(uint32_t number) noexcept nogil
     uint64_t SWAP64(uint64_t number) noexcept nogil
 
@@ -386,6 +400,7 @@ cdef inline uint32_t find6(const Zone* zone, const Address* address) noexcept no
     if not low:
         return 0
     low -= 1
+    CHECK(low < zone.count6)
     last = zone.last6 + 16 * <uint64_t>low
     high = get64(last)
     if address.high < high or (address.high == high and address.low <= get64(last + 8)):
@@ -400,11 +415,13 @@ cdef const uint8_t* find(const Zone* zone, const Address* address, double now) n
     cdef uint64_t expires
     while number:
         CHECK(number <= zone.answer_count)
+        CHECK(<uint64_t>zone.offsets[number] + ANSWER_SIZE <= zone.answers_size)
         answer = zone.answers + zone.offsets[number]
         expires = native64(answer)
         if not expires or <double>expires > now:
             return answer
         # Smaller than this one: the check of the table made sure of it.
+        CHECK(native32(answer + 8) < number)
         number = native32(answer + 8)
     return NULL
 
@@ -579,7 +596,7 @@ cdef int answer_listed(const Zone* zone, uint8_t* packet, const Query* query, co
     cdef const uint8_t* code = answer + ANSWER_SIZE
     cdef const uint8_t* described = code + 4 * codes
     cdef uint64_t size = query.end + opt_size(query)
-    cdef uint64_t left
+    cdef double left
     cdef uint8_t* at = packet + query.end
     cdef uint8_t shown[MAX_ADDRESS]
     cdef uint32_t shown_size = 0
@@ -589,7 +606,7 @@ cdef int answer_listed(const Zone* zone, uint8_t* packet, const Query* query, co
     verdict.hit_count = texts
     if expires:
         # Nothing is kept by a resolver for longer than it holds.
-        left = <uint64_t>(<double>expires - now)
+        left = <double>expires - now
         if left < ttl:
             ttl = <uint32_t>left
     if query.qtype == TYPE_TXT:
@@ -668,7 +685,7 @@ cdef int respond(const Names* names, uint8_t* packet, uint32_t size, bint tcp, d
     cdef uint32_t front = 0
     cdef uint32_t rcode = 0
     cdef bint exists = False
-    cdef bint partial
+    cdef bint is_query, partial
     cdef int done
     verdict.zone = NO_ZONE
     verdict.qtype = 0
@@ -676,7 +693,12 @@ cdef int respond(const Names* names, uint8_t* packet, uint32_t size, bint tcp, d
     verdict.outcome = DROPPED
     if size < HEADER_SIZE or packet[2] & QR:
         return SILENT
-    if not parse_query(packet, size, &query):
+    if size < MIN_BUFFER:
+        SEAL(packet + size, MIN_BUFFER - size)
+    is_query = parse_query(packet, size, &query)
+    if size < MIN_BUFFER:
+        UNSEAL(packet + size, MIN_BUFFER - size)
+    if not is_query:
         if packet[2] & OPCODE:
             verdict.outcome = NOTIMP
             put_header(packet, QR, RCODE_NOTIMP, False)
@@ -838,7 +860,7 @@ cdef class Table:
     cdef uint32_t labels
     cdef object sections
 
-    def __init__(self, sections, uint32_t lists):
+    def __cinit__(self, sections, uint32_t lists):
         """sections: memory by name, as table.py lays it out; lists: of the zone. Raises ValueError."""
         cdef Zone* zone = &self.zone
         cdef uint64_t size = 0
@@ -889,7 +911,7 @@ cdef class Table:
 cdef class Directory:
     """The tables of a snapshot with the names of their zones: all that native answers are made from."""
 
-    def __init__(self, tables):
+    def __cinit__(self, tables):
         """tables: one for each zone; they are numbered in this order."""
         cdef Table table
         cdef uint32_t number = 0

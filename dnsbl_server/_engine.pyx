@@ -1,4 +1,3 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """The engine: threads that answer UDP without the interpreter lock.
 
 Owns how packets get from sockets to `_answer.respond` and back, which snapshot each thread works with, the counts of
