@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Present, and newer than what it is made from, when everything is installed and the compiled modules are built.
 INSTALLED := $(VENV)/.installed
+COMPILED := $(wildcard dnsbl_server/*.pyx dnsbl_server/*.pxd)
 
 .PHONY: serve test check lint types format checked sanitized fuzz clean help FORCE
 
@@ -31,24 +32,25 @@ format: $(INSTALLED)  ## Format the code
 	$(BIN)/ruff check --fix .
 
 # The compiled modules once more, each time in a copy of the tree, with what proves that they are safe.
-COPIED := dnsbl_server fuzz tests pyproject.toml setup.py README.md LICENSE
+COPIED := dnsbl_server fuzz tests zones pyproject.toml setup.py README.md LICENSE dnsbl-server.yaml
 PYTHON_OF_BUILDS := $(abspath $(BIN))/python
 # Of the tests those in which the compiled modules answer, and those of the builds themselves.
 PROOF := $(addprefix tests/,builds.py test_answer.py test_damaged.py test_engine.py test_fuzz_seeds.py test_packets.py \
 	test_service.py test_table.py test_tcp.py test_udp.py)
+CHECKED := -DDNSBL_CHECKED -UNDEBUG
 SANITIZERS := undefined,float-cast-overflow -fno-sanitize-recover=all -fno-omit-frame-pointer -g -O1
 # Memory that Python itself never gives back is no leak of ours.
 SANITIZED := ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=64 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc
 
-.build/checked: COMPILE = DNSBL_CFLAGS='-Wconversion -Werror'
-.build/sanitized: COMPILE = DNSBL_CFLAGS='-fsanitize=address,$(SANITIZERS)'
-.build/fuzz: COMPILE = CC=clang LDSHARED='clang -shared' DNSBL_CFLAGS='-fsanitize=fuzzer-no-link,address,$(SANITIZERS)'
+.build/checked: COMPILE = DNSBL_CFLAGS='$(CHECKED) -Wconversion -Werror'
+.build/sanitized: COMPILE = DNSBL_CFLAGS='$(CHECKED) -fsanitize=address,$(SANITIZERS)'
+.build/fuzz: COMPILE = CC=clang LDSHARED='clang -shared' DNSBL_CFLAGS='$(CHECKED) -fsanitize=fuzzer-no-link,address,$(SANITIZERS)'
 .build/checked .build/sanitized .build/fuzz: $(INSTALLED) FORCE
 	rm -rf $@
 	mkdir -p $@
 	cp -r $(COPIED) $@
 	rm -f $@/dnsbl_server/*.so $@/dnsbl_server/*.c
-	cd $@ && DNSBL_CHECKED=1 $(COMPILE) $(PYTHON_OF_BUILDS) setup.py --quiet build_ext --inplace
+	cd $@ && $(COMPILE) $(PYTHON_OF_BUILDS) setup.py --quiet build_ext --inplace
 
 checked: .build/checked  ## Test the compiled modules with every check on, compiled without a warning
 	cd $< && DNSBL_BUILD=checked PYTHONPATH=$(abspath $<) $(PYTHON_OF_BUILDS) -m pytest $(PROOF)
@@ -68,10 +70,11 @@ fuzz: .build/fuzz .build/atheris  ## Fuzz them against their specification: make
 	    -print_final_stats=1 ../corpus fuzz/seeds
 
 clean:  ## Remove what was installed and cached
-	rm -rf $(VENV) .build build *.egg-info dnsbl_server/*.c dnsbl_server/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .build build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -f dnsbl_server/*.c dnsbl_server/*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(INSTALLED): pyproject.toml setup.py $(wildcard dnsbl_server/*.pyx dnsbl_server/*.pxd)
+$(INSTALLED): pyproject.toml setup.py $(COMPILED)
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; say which with make PYTHON=...") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip

@@ -1,7 +1,7 @@
 """The compiled modules; all else stands in pyproject.toml.
 
-For the builds that prove something (`make checked`, `make sanitized`, `make fuzz`) the environment says more:
-DNSBL_CHECKED turns every check on that costs time, and DNSBL_CFLAGS has more flags for the compiler and the linker.
+With DNSBL_DEBUG=1 they are built to be debugged: not optimised, with debug information and the C assertions of Cython.
+DNSBL_CFLAGS adds flags, for the checked and the sanitized builds; see CONTRIBUTING.md.
 """
 
 import os
@@ -9,30 +9,23 @@ import os
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-CHECKED = bool(os.environ.get("DNSBL_CHECKED"))
-FLAGS = os.environ.get("DNSBL_CFLAGS", "").split()
+# The data plane, then the control plane.
+MODULES = ("_answer", "_engine", "_spans", "_scan", "_prints")
 
-MODULES = ("_answer", "_engine")
+FLAGS = ["-O0", "-g", "-UNDEBUG"] if os.environ.get("DNSBL_DEBUG") else ["-O2"]
+FLAGS += os.environ.get("DNSBL_CFLAGS", "").split()
 
 setup(
     ext_modules=cythonize(
         [
             Extension(
-                f"dnsbl_server.{name}",
-                [f"dnsbl_server/{name}.pyx"],
-                define_macros=[("DNSBL_CHECKED", "1")] if CHECKED else [],
-                extra_compile_args=["-O2", "-Wall", "-Wextra", *FLAGS],
+                f"dnsbl_server.{module}",
+                [f"dnsbl_server/{module}.pyx"],
+                extra_compile_args=["-Wall", "-Wextra", *FLAGS],
                 extra_link_args=FLAGS,
             )
-            for name in MODULES
+            for module in MODULES
         ],
-        language_level=3,
-        # Cython's own checks are for what is no bare pointer: views of memory that are closed, or too short.
-        compiler_directives={
-            "boundscheck": CHECKED,
-            "initializedcheck": CHECKED,
-            "wraparound": False,
-            "cdivision": True,
-        },
+        compiler_directives={"language_level": 3, "wraparound": False, "cdivision": True},
     )
 )

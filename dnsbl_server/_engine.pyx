@@ -155,7 +155,7 @@ cdef struct Shape:
     uint64_t* first_hit        # of each zone, in a block
 
 
-cdef class View:
+cdef class _View:
     """A directory in service, with the counts that belong to it."""
 
     cdef Shape shape
@@ -258,9 +258,9 @@ cdef class Engine:
         For one thread at a time. Waits until the workers have passed on, which takes as long as one batch; where one
         has not after a second, its view is kept until the next time.
         """
-        cdef View view, newest
+        cdef _View view, newest
         self.generation += 1
-        newest = View(directory, context, self.generation, self.blocks)
+        newest = _View(directory, context, self.generation, self.blocks)
         self.views = [*self.views, newest]
         STORE(&self.current, <uint64_t>&newest.shape)
         retired = []
@@ -294,7 +294,7 @@ cdef class Engine:
 
         queries: (over TCP, zone or None, kind, outcome, count); hits: (zone, list, count); all are numbers.
         """
-        cdef View view
+        cdef _View view
         return [view.read() for view in self.views]
 
     def answer(self, const uint8_t[::1] packet, double now):

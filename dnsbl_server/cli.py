@@ -179,7 +179,7 @@ def check(paths: tuple[str, ...], strict: bool) -> None:
         zone = loaded.zone
         console.print(f"{zone.name} ({file})", style="bold")
         for block_list in zone.lists:
-            entries = len(block_list.entries)
+            entries = block_list.size
             console.print(f"  list {block_list.name}: {entries:,} {'entry' if entries == 1 else 'entries'}")
         expired = loaded.compiled.expired
         if expired:

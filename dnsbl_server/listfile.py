@@ -1,93 +1,95 @@
 """List files: one address, CIDR or range a line.
 
 Owns their syntax: `#` and `;` start a comment, blank lines mean nothing, gzip is recognised by its first bytes. Every
-line is checked, and each bad one is a problem with its file and line. Reads a million lines in about a second.
+line is checked, and each bad one is a problem with its file and line. Plain lines are read by `_scan`, a million of
+them in a tenth of a second; what any other line means, or what is wrong with it, is said here.
 """
 
 import gzip
 import os
 import zlib
 from collections.abc import Callable, Iterator
-from socket import AF_INET, inet_pton
 from typing import IO
 
-from dnsbl_server.address import parse_net
+from dnsbl_server._scan import scan
+from dnsbl_server._spans import Spans
+from dnsbl_server.address import Net, parse_net
 from dnsbl_server.document import describe, open_regular
 from dnsbl_server.problem import Place, Problems
+from dnsbl_server.zone import ListFile
 
 MAX_LINE = 4096
 # What a compressed file may unpack to: some 200 million lines. More is a mistake, or a trap.
 MAX_SIZE = 4 << 30
 _CHUNK = 1 << 20
+_BOM = b"\xef\xbb\xbf"
 
 
 def read_list_file(
-    path: str, problems: Problems, progress: Callable[[str, int], None]
-) -> Iterator[tuple[int, int, int, str, int]]:
-    """Yield version, first and last address, the text and its line number, for each line that holds a net.
+    path: str,
+    problems: Problems,
+    progress: Callable[[str, int], None],
+    accept: Callable[[Net, str, Place], bool],
+) -> ListFile:
+    """Read a list file.
 
-    `progress` is told the path and the number of lines read, now and then.
+    `progress` is told the path and the number of lines read, now and then; `accept` is asked whether a net is taken,
+    with its text and place, but not for small nets outside of 127.0.0.0/8 and ::/32.
     """
+    nets = {4: Spans(4), 6: Spans(6)}
+
+    def read(number: int, line: bytes) -> None:
+        """Read a line that is not plain."""
+        if len(line) > MAX_LINE:
+            problems.error(Place(path, number), "", f"longer than {MAX_LINE} bytes")
+            return
+        shown = line.rstrip(b"\r").decode("latin-1")
+        text = shown.split("#", 1)[0].split(";", 1)[0].strip()
+        if not text:
+            return
+        try:
+            net = parse_net(text)
+        except ValueError as error:
+            problems.error(Place(path, number, shown.index(text) + 1), text, str(error))
+            return
+        if accept(net, text, Place(path, number)):
+            nets[net.version].append(net.first, net.last, number)
+
     number = 0
     try:
-        for lines in _line_blocks(path, problems):
-            for line in lines:
-                number += 1
-                try:
-                    # Nearly every line of nearly every list is an IPv4 address and nothing else.
-                    first = int.from_bytes(inet_pton(AF_INET, line))
-                    yield 4, first, first, line, number
-                    continue
-                except (OSError, ValueError):
-                    pass
-                text = line.split("#", 1)[0].split(";", 1)[0].strip()
-                if not text:
-                    continue
-                try:
-                    yield *parse_net(text), text, number
-                except ValueError as error:
-                    problems.error(Place(path, number, line.index(text) + 1), text, str(error))
+        for block in _blocks(path, problems):
+            number += scan(block if number else block.removeprefix(_BOM), number + 1, MAX_LINE, nets[4], nets[6], read)
             progress(path, number)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         problems.error(Place(path, number + 1), "", f"the gzip data is damaged or cut short: {error}")
     except OSError as error:
         problems.error(Place(path), "", describe(error))
+    return ListFile(path, nets)
 
 
-def _line_blocks(path: str, problems: Problems) -> Iterator[list[str]]:
-    """The lines of a file, a block at a time; a line that is too long stands in as an empty one."""
+def _blocks(path: str, problems: Problems) -> Iterator[bytes]:
+    """The content of a file in blocks of whole lines; of a line that is much too long only the beginning."""
     with open_regular(path) as file:
         compressed = os.pread(file.fileno(), 2, 0) == b"\x1f\x8b"
         stream: IO[bytes] | gzip.GzipFile = gzip.GzipFile(fileobj=file) if compressed else file
         rest = b""
-        size = number = 0
-        skipping = False
-        while True:
-            chunk = stream.read(_CHUNK)
+        size = 0
+        while chunk := stream.read(_CHUNK):
             size += len(chunk)
             if size > MAX_SIZE:
                 problems.error(Place(path), "", f"unpacks to more than {MAX_SIZE >> 30} GiB")
                 return
-            if skipping and chunk:
-                end = chunk.find(b"\n")
-                if end < 0:
-                    continue
-                chunk = chunk[end:]
-                skipping = False
-            block = rest + chunk
-            lines = block.split(b"\n")
-            rest = lines.pop() if chunk else b""
-            for index, line in enumerate(lines) if len(block) > MAX_LINE else ():
-                if len(line) > MAX_LINE:
-                    problems.error(Place(path, number + index + 1), "", f"longer than {MAX_LINE} bytes")
-                    lines[index] = b""
+            end = chunk.rfind(b"\n") + 1
             if len(rest) > MAX_LINE:
-                problems.error(Place(path, number + len(lines) + 1), "", f"longer than {MAX_LINE} bytes")
-                rest = b""
-                skipping = True
-            if number == 0 and lines:
-                lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")
-            number += len(lines)
-            yield [line.rstrip(b"\r").decode("latin-1") for line in lines]
-            if not chunk:
-                return
+                # It will be refused, so what else it has is skipped.
+                start = chunk.find(b"\n")
+                if start < 0:
+                    continue
+                chunk, end = chunk[start:], end - start
+            if end:
+                yield rest + chunk[:end]
+                rest = chunk[end:]
+            else:
+                rest += chunk
+        if rest:
+            yield rest

@@ -29,7 +29,9 @@ log = logging.getLogger(__name__)
 _BACKLOG = 1024
 _BIND_ATTEMPTS = 20
 _SPARE_DESCRIPTORS = 4000  # for some 1000 zones
-_SO_RCVBUFFORCE = 33  # Linux, socket(7); Python has no name for it
+# Linux, socket(7) and ip(7); Python has no names for them.
+_SO_RCVBUFFORCE = 33
+_IP_MTU_DISCOVER, _IP_PMTUDISC_PROBE = 10, 3
 
 
 class StartError(RuntimeError):
@@ -188,6 +190,9 @@ class Server:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             else:
                 _set_receive_buffer(sock, self._settings.receive_buffer)
+                if family == socket.AF_INET:
+                    # "Don't fragment", whatever ICMP says of the path (RFC 9715 section 3.1): answers fit all paths.
+                    sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_PROBE)
                 if self._threads > 1:
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             sock.bind((endpoint.address, endpoint.port))

@@ -14,7 +14,7 @@ the answer. Little-endian; all offsets count from the start of the buffer.
     offsets   32 bits: where in `answers` each answer starts; number 0 means not listed
     answers   expires 64, next 32, ttl 32, codes and texts 16 each; the codes 32; per text list 16, length 16, offset 32
     texts     TXT answers, the client's address marked by a NUL
-    prints    a 64-bit fingerprint of each entry: what a reload added and removed
+    prints    fingerprints of the entries (`_prints`): what a reload added and removed
 
 An answer is good until it expires; `next` is the one that holds from then on, and has a smaller number. So a lookup is
 right to the second, however long ago the table was made. The engine (`_answer`) reads the same sections.
@@ -32,6 +32,7 @@ from typing import Any, NamedTuple
 from dnslib import CLASS, QTYPE
 
 from dnsbl_server._answer import Table
+from dnsbl_server._prints import count_changes
 from dnsbl_server.wire import encode_name
 
 MAGIC = b"DNSBLTAB"
@@ -70,17 +71,22 @@ class Answer(NamedTuple):
 
 
 class Intervals(NamedTuple):
-    """Disjoint, sorted, inclusive intervals of addresses and the number of the answer of each."""
+    """Disjoint, sorted, inclusive intervals of addresses and the number of the answer of each, in columns.
 
-    firsts: list[int]
-    lasts: list[int]
-    answers: list[int]
+    Addresses are numbers of 32 bits (array "I") for IPv4, and for IPv6 16 bytes each, big-endian; answers: array "I".
+    """
+
+    firsts: "array[int] | bytes | bytearray"
+    lasts: "array[int] | bytes | bytearray"
+    answers: "array[int]"
 
 
-def pack(
-    meta: Mapping[str, Any], v4: Intervals, v6: Intervals, answers: Sequence[Answer], prints: Sequence[int]
-) -> bytes:
-    """Write a table. The answer with number n is `answers[n - 1]`; `meta` is what the compiler says of the zone."""
+def pack(meta: Mapping[str, Any], v4: Intervals, v6: Intervals, answers: Sequence[Answer], prints: bytes) -> bytes:
+    """Write a table.
+
+    The answer with number n is `answers[n - 1]`; meta: what the compiler says of the zone; prints: a set of
+    fingerprints.
+    """
     offsets = array("I", [0])
     records = bytearray()
     texts = bytearray()
@@ -98,29 +104,27 @@ def pack(
     firsts = array("I", v4.firsts)
     ends = array("I", bytes(8 * len(firsts)))
     ends[0::2] = array("I", v4.lasts)
-    ends[1::2] = array("I", v4.answers)
+    ends[1::2] = v4.answers
     sections = (
-        json.dumps(meta).encode(),
-        encode_name(meta["zone"]),
-        _soa(meta),
-        _index(firsts).tobytes(),
-        firsts.tobytes(),
-        ends.tobytes(),
-        b"".join(first.to_bytes(16) for first in v6.firsts),
-        b"".join(last.to_bytes(16) for last in v6.lasts),
-        array("I", v6.answers).tobytes(),
-        offsets.tobytes(),
-        bytes(records),
-        bytes(texts),
-        array("Q", prints).tobytes(),
+        *(json.dumps(meta).encode(), encode_name(meta["zone"]), _soa(meta)),
+        *(_index(firsts), firsts, ends),
+        *v6,
+        *(offsets, records, texts, prints),
     )
     directory = bytearray()
-    body = bytearray()
+    body: list[bytes | memoryview] = []
+    size = _BODY
     for section in sections:
-        directory += _SECTION.pack(_BODY + len(body), len(section))
-        body += section + bytes(-len(section) % 8)
-    checksum = zlib.crc32(body, zlib.crc32(directory))
-    return _HEADER.pack(MAGIC, VERSION, checksum, _BODY + len(body)) + bytes(directory) + bytes(body)
+        content = memoryview(section).cast("B")
+        directory += _SECTION.pack(size, len(content))
+        padding = bytes(-len(content) % 8)
+        body += (content, padding)
+        size += len(content) + len(padding)
+    checksum = zlib.crc32(directory)
+    for part in body:
+        checksum = zlib.crc32(part, checksum)
+    # Put together in one step: the columns of a large list are there a second time already.
+    return b"".join((_HEADER.pack(MAGIC, VERSION, checksum, size), directory, *body))
 
 
 def _soa(meta: Mapping[str, Any]) -> bytes:
@@ -174,7 +178,7 @@ class ZoneTable:
         self._offsets = sections["offsets"].cast("I")
         self._answers = sections["answers"]
         self._texts = sections["texts"]
-        self._prints = sections["prints"].cast("Q")
+        self._prints = sections["prints"]
 
     def find(self, version: int, number: int, now: float) -> Answer | None:
         """The answer for an address at a time (seconds since 1970), or None where it is not listed."""
@@ -221,6 +225,4 @@ class ZoneTable:
 
     def changes_since(self, other: "ZoneTable | None") -> tuple[int, int]:
         """How many entries this table has that the other has not, and the other way round."""
-        mine = set(self._prints)
-        theirs = set(other._prints) if other else set()
-        return len(mine - theirs), len(theirs - mine)
+        return count_changes(other._prints if other else b"", self._prints)

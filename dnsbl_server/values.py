@@ -6,6 +6,7 @@ places; whoever calls adds the place to the error.
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from ipaddress import IPv6Address
 
 from dnsbl_server.address import format_address, parse_address
@@ -44,6 +45,7 @@ def parse_ttl(text: str) -> int:
     return seconds
 
 
+@lru_cache(10000)
 def parse_time(text: str) -> datetime:
     """A date (its midnight) or a time, in UTC where no offset is written."""
     if _TIME.fullmatch(text):

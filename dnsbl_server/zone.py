@@ -1,13 +1,18 @@
 """What a zone is: the typed values that a zone file says, with nothing left to check.
 
-Owns `Zone`, `BlockList`, `Entry` and what they are made of. All are immutable. Knows neither YAML nor DNS messages.
+Owns `Zone`, `BlockList`, `Entry`, `ListFile` and what they are made of. Nothing of it changes once it is made. Knows
+neither YAML nor DNS messages.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
+from heapq import merge
+from itertools import starmap
 from typing import NamedTuple
 
+from dnsbl_server._spans import Spans
 from dnsbl_server.address import Net, format_address
 from dnsbl_server.problem import Place
 
@@ -29,7 +34,9 @@ class Text:
     parts: tuple[str, ...]
 
     def fill(self, values: dict[str, str]) -> str:
-        return "".join(values[part] if index % 2 else part for index, part in enumerate(self.parts))
+        parts = list(self.parts)
+        parts[1::2] = [values[name] for name in parts[1::2]]
+        return "".join(parts)
 
     @property
     def placeholders(self) -> frozenset[str]:
@@ -56,7 +63,7 @@ class Listing:
 
 
 class Entry(NamedTuple):
-    """One listed net, as written at one place. Flat, because a list file makes a million of them."""
+    """One listed net, as written at one place."""
 
     version: int
     first: int
@@ -85,8 +92,38 @@ class Exclusion(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class ListFile:
+    """What a list file lists. It can be millions of nets, so they are columns; an `Entry` is made when one is wanted.
+
+    nets: the nets of each version in the order of the file, each with the number of its line.
+    """
+
+    path: str
+    nets: Mapping[int, Spans]
+
+    def __len__(self) -> int:
+        return sum(len(spans) for spans in self.nets.values())
+
+    def entry(self, version: int, row: int, listing: Listing) -> Entry:
+        """One of the nets; its text is how we write it, and the place has no column."""
+        first, last, line = self.nets[version][row]
+        return Entry(version, first, last, str(Net(version, first, last)), self.path, line, 0, listing)
+
+    def entries(self, listing: Listing) -> Iterator[Entry]:
+        """All of them in the order of the file."""
+
+        def of(version: int, spans: Spans) -> Iterator[Entry]:
+            return (self.entry(version, row, listing) for row in range(len(spans)))
+
+        return merge(*starmap(of, self.nets.items()), key=lambda entry: entry.line)
+
+
+@dataclass(frozen=True, slots=True)
 class BlockList:
-    """A list of a zone: its entries in the order of the files, and what is never listed by it."""
+    """A list of a zone, and what is never listed by it.
+
+    entries: those that stand in the zone file, in order; files: the others, which all have the list's own listing.
+    """
 
     name: str
     place: Place
@@ -94,6 +131,18 @@ class BlockList:
     text: Text
     entries: tuple[Entry, ...]
     exclusions: tuple[Exclusion, ...] = ()
+    files: tuple[ListFile, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """How many entries there are, those of the files too."""
+        return len(self.entries) + sum(len(file) for file in self.files)
+
+    def all_entries(self) -> Iterator[Entry]:
+        """The entries, those of the files too: slow where there are many."""
+        yield from self.entries
+        for file in self.files:
+            yield from file.entries(self.listing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +199,13 @@ def describe_listing(zone: str, name: str, text: Text, listing: Listing) -> str:
             "reason": listing.reason or "no reason given",
             "zone": zone,
             "list": name,
-            "code": ", ".join(format_address(4, code) for code in listing.codes),
+            "code": _format_codes(listing.codes),
             "listed": format_time(listing.listed) if listing.listed else "an unknown date",
             "expires": format_time(listing.expires) if listing.expires else "further notice",
         }
     )
+
+
+@lru_cache(10000)
+def _format_codes(codes: tuple[int, ...]) -> str:
+    return ", ".join(format_address(4, code) for code in codes)

@@ -63,6 +63,7 @@ from dnsbl_server.zone import (
     BlockList,
     Entry,
     Exclusion,
+    ListFile,
     Listing,
     Soa,
     Text,
@@ -161,8 +162,10 @@ class _Reader(NodeReader):
         )
 
     def _ttl(self, fields: Fields, name: str, default: int) -> int:
+        if name not in fields:
+            return default
         ttl = self.one(fields, name, parse_ttl, default)
-        node = fields[name][1] if name in fields else None
+        node = fields[name][1]
         if ttl > LONG_TTL and isinstance(node, Scalar):
             message = "more than a week: this long clients keep what is taken off"
             self.problems.warning(self.at(node), node.text, message)
@@ -236,7 +239,7 @@ class _Reader(NodeReader):
     def _list(self, fields: Fields, name: str, place: Place | None, zone: str, ttl: int) -> BlockList:
         default_text = DEFAULT_TEXT if name == zone else DEFAULT_TEXT_OF_LIST
         text = self.one(fields, "txt", parse_template, parse_template(default_text))
-        described = _Described(zone, name, text)
+        described = _Described(zone, name, text, sum(map(len, text.parts[::2])))
         listing = Listing(
             codes=self._codes(fields, (DEFAULT_CODE,)),
             reason=self.one(fields, "reason", parse_printable, ""),
@@ -248,13 +251,14 @@ class _Reader(NodeReader):
             self._entry(node, listing, described, entries)
             if len(entries) % _PROGRESS_EVERY == 0 and entries:
                 self._progress(self.file, len(entries))
-        files: list[str] = []
-        for node in self.items(fields, "files"):
-            self._entries_of_file(node, files, listing, entries)
+        named: set[str] = set()
+        read = [self._list_file(node, named) for node in self.items(fields, "files")]
+        files = tuple(file for file in read if file is not None)
         if not self.items(fields, "entries") and not self.items(fields, "files"):
             self.problems.warning(place or Place(self.file), "", "the list is empty")
         if own_text:
-            version = max((entry.version for entry in entries if entry.listing is listing), default=4)
+            has_ipv6 = any(entry.version == 6 for entry in entries if entry.listing is listing)
+            version = 6 if has_ipv6 or any(len(file.nets[6]) for file in files) else 4
             # The test entries have the text of the list too.
             test = described.size(replace(listing, reason=TEST_REASON), 4)
             self._check_size(own_text[1], max(test, described.size(listing, version)))
@@ -265,11 +269,14 @@ class _Reader(NodeReader):
             text=text,
             entries=tuple(entries),
             exclusions=self._exclusions(fields),
+            files=files,
         )
 
     def _codes(self, fields: Fields, default: tuple[int, ...]) -> tuple[int, ...]:
+        if "code" not in fields:
+            return default
         codes = self.many(fields, "code", parse_code)
-        is_list = "code" in fields and not isinstance(fields["code"][1], Mapping)
+        is_list = not isinstance(fields["code"][1], Mapping)
         if is_list and not self.items(fields, "code"):
             self.error(fields["code"][0], "the value is missing")
         if len(codes) > MAX_CODES:
@@ -279,8 +286,8 @@ class _Reader(NodeReader):
     def _entry(self, node: Node, listing: Listing, described: "_Described", entries: list[Entry]) -> None:
         if isinstance(node, Scalar):
             net = self.value(node, parse_net)
-            if net is not None:
-                self._add(entries, net, node.text, self.at(node), listing)
+            if net is not None and self._can_be_listed(net, node.text, self.at(node)):
+                entries.append(Entry(*net, node.text, *self.at(node), listing))
             return
         if isinstance(node, Mapping) and "net" not in node.fields and len(node.fields) == 1:
             key = next(iter(node.fields))
@@ -298,7 +305,8 @@ class _Reader(NodeReader):
         own = self._listing(fields, listing) if len(fields) > 1 else listing
         if net is None or not isinstance(net_node, Scalar):
             return
-        self._add(entries, net, net_node.text, self.at(net_node), own)
+        if self._can_be_listed(net, net_node.text, self.at(net_node)):
+            entries.append(Entry(*net, net_node.text, *self.at(net_node), own))
         if own is not listing:
             reason = fields["reason"][1] if "reason" in fields else None
             self._check_text(reason or net_node, described, own, net.version)
@@ -323,31 +331,26 @@ class _Reader(NodeReader):
         )
         return self._listings.setdefault(listing, listing)
 
-    def _entries_of_file(self, node: Node, files: list[str], listing: Listing, entries: list[Entry]) -> None:
+    def _list_file(self, node: Node, named: set[str]) -> ListFile | None:
         path = self.value(node, self._parse_path)
         if path is None:
-            return
-        if path in files:
+            return None
+        if path in named:
             self.error(node, "this file is named twice in the list")
-            return
-        files.append(path)
+            return None
+        named.add(path)
         self._sources.setdefault(path, signature(path))
         try:
             open_regular(path).close()
         except OSError as error:
             self.error(node, describe(error))
-            return
+            return None
         self._progress(path, 0)
         before = len(self.problems)
-        count = len(entries)
-        add = entries.append
-        for version, first, last, text, number in read_list_file(path, self.problems, self._progress):
-            if version == 4 and (last < LOOPBACK_FIRST or first > LOOPBACK_LAST):
-                add(Entry(version, first, last, text, path, number, 0, listing))
-            else:
-                self._add(entries, Net(version, first, last), text, Place(path, number), listing)
-        if len(entries) == count and len(self.problems) == before:
+        file = read_list_file(path, self.problems, self._progress, self._can_be_listed)
+        if not len(file) and len(self.problems) == before:
             self.problems.warning(Place(path), "", "the list file has no entries")
+        return file
 
     def _parse_path(self, text: str) -> str:
         if "\0" in text:
@@ -356,8 +359,11 @@ class _Reader(NodeReader):
         # What `..` means after a symbolic link, only the kernel knows.
         return path if ".." in path.split("/") else os.path.normpath(path)
 
-    def _add(self, entries: list[Entry], net: Net, text: str, place: Place, listing: Listing) -> None:
-        """Add an entry, but never with test addresses: those come from code (RFC 5782 section 5)."""
+    def _can_be_listed(self, net: Net, text: str, place: Place) -> bool:
+        """Whether anything of a net is listed: never test addresses, which come from code (RFC 5782 section 5).
+
+        Warns of what may not be meant. Small nets outside of 127.0.0.0/8 and ::/32 always pass: `_scan` does not ask.
+        """
         parts = without_loopback(net)
         if parts != [net]:
             taken = "taken without" if parts else "left out: no file can list"
@@ -368,8 +374,7 @@ class _Reader(NodeReader):
         elif net.version == 6 and net.first <= MAPPED_LAST and net.last >= MAPPED_FIRST:
             message = "taken without ::ffff:0:0/96, which is looked up as IPv4; list the IPv4 addresses"
             self.problems.warning(place, text, message)
-        if parts:
-            entries.append(Entry(*net, text, *place, listing))
+        return bool(parts)
 
     def _exclusions(self, fields: Fields) -> tuple[Exclusion, ...]:
         exclusions: list[Exclusion] = []
@@ -401,16 +406,17 @@ class _Reader(NodeReader):
 
 
 class _Described(NamedTuple):
-    """What the TXT answers of a list are made from."""
+    """What the TXT answers of a list are made from; literal: how long they are without what is filled in."""
 
     zone: str
     list: str
     text: Text
+    literal: int
 
     def longest(self, listing: Listing) -> int:
         """A length that no TXT answer of the listing passes; much cheaper than making one."""
         values = max(39, len(listing.reason), len(self.zone), len(self.list), 17 * len(listing.codes))
-        return sum(len(part) for part in self.text.parts[::2]) + values * (len(self.text.parts) // 2)
+        return self.literal + values * (len(self.text.parts) // 2)
 
     def size(self, listing: Listing, version: int) -> int:
         """How many bytes the TXT answer has for the longest address."""

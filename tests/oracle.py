@@ -5,14 +5,16 @@ and the tables: most specific is the largest aligned block around the address th
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from hypothesis import strategies as st
 
+from dnsbl_server._spans import Spans
 from dnsbl_server.address import Net
 from dnsbl_server.problem import Place
-from dnsbl_server.zone import BlockList, Entry, Exclusion, Listing, Soa, Text, Zone
+from dnsbl_server.zone import BlockList, Entry, Exclusion, ListFile, Listing, Soa, Text, Zone
 from tests.conftest import NOW
 
 BITS = {4: 32, 6: 128}
@@ -62,7 +64,8 @@ def is_excluded(exclusions: tuple[Exclusion, ...], version: int, address: int) -
 
 def covering(block_list: BlockList, version: int, address: int) -> list[Entry]:
     """The entries that hold an address, most specific first."""
-    held = [each for each in block_list.entries if each.version == version and each.first <= address <= each.last]
+    entries = block_list.all_entries()
+    held = [each for each in entries if each.version == version and each.first <= address <= each.last]
     return sorted(held, key=lambda entry: -block_length(entry.net, address))
 
 
@@ -95,7 +98,7 @@ def say(zone: Zone, version: int, address: int, now: float) -> Said | None:
 
 def edges(zone: Zone) -> list[tuple[int, int]]:
     """Version and number of every address at and next to the edge of an entry or an exclusion."""
-    nets = [entry.net for block_list in zone.lists for entry in block_list.entries]
+    nets = [entry.net for block_list in zone.lists for entry in block_list.all_entries()]
     nets += [each.net for block_list in zone.lists for each in block_list.exclusions]
     nets += [each.net for each in zone.exclusions]
     found = {(net.version, edge + step) for net in nets for edge in (net.first, net.last) for step in (-1, 0, 1)}
@@ -104,7 +107,7 @@ def edges(zone: Zone) -> list[tuple[int, int]]:
 
 def moments(zone: Zone) -> list[float]:
     """The time of the load and the times around each later expiry."""
-    ends = {entry.listing.expires_at for block_list in zone.lists for entry in block_list.entries} - {0}
+    ends = {entry.listing.expires_at for block_list in zone.lists for entry in block_list.all_entries()} - {0}
     found = {NOW, NOW + 1e9} | {end + step for end in ends for step in (-0.5, 0, 0.5)}
     return sorted(moment for moment in found if moment >= NOW)
 
@@ -163,7 +166,23 @@ def block_lists(draw: st.DrawFn, number: int) -> BlockList:
         if not keys & taken:
             taken |= keys
             entries.append(Entry(*net, str(net), "x.yaml", 100 * number + line, 5, listing))
-    return BlockList(f"list{number}", Place("x.yaml", 1), shared, REASON, tuple(entries), draw(exclusions()))
+    name = f"list{number}"
+    return split(BlockList(name, Place("x.yaml", 1), shared, REASON, tuple(entries), draw(exclusions())), draw)
+
+
+def split(block_list: BlockList, draw: st.DrawFn) -> BlockList:
+    """A list with some of its entries moved into list files, of which there are none, one or two."""
+    nets = [{version: Spans(version) for version in BITS} for _ in range(draw(st.integers(0, 2)))]
+    kept = []
+    for line, entry in enumerate(block_list.entries, 1):
+        # What stands in a list file has the listing of the list.
+        target = draw(st.integers(-1, len(nets) - 1)) if entry.listing is block_list.listing else -1
+        if target < 0:
+            kept.append(entry)
+        else:
+            nets[target][entry.version].append(entry.first, entry.last, line)
+    files = tuple(ListFile(f"{block_list.name}.{number}", each) for number, each in enumerate(nets))
+    return replace(block_list, entries=tuple(kept), files=files)
 
 
 @st.composite

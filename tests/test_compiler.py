@@ -15,6 +15,7 @@ from dnsbl_server.rib import ZoneRib
 from dnsbl_server.table import NO_LIST, ZoneTable
 from dnsbl_server.values import parse_template
 from dnsbl_server.zone import BlockList, Entry, Exclusion, Listing, Soa, Zone
+from tests import oracle
 from tests.conftest import NOW
 
 PLACE = Place("zone.yaml", 1, 1)
@@ -70,7 +71,8 @@ def block_lists(draw: st.DrawFn, name: str) -> BlockList:
         if not own & taken:  # one prefix stands in a list once
             taken |= own
             entries.append(Entry(*net, str(net), *PLACE, draw(st.one_of(st.just(default), listings()))))
-    return BlockList(name, PLACE, default, parse_template("{reason}"), tuple(entries), draw(exclusions()))
+    block_list = BlockList(name, PLACE, default, parse_template("{reason}"), tuple(entries), draw(exclusions()))
+    return oracle.split(block_list, draw)
 
 
 def exclusions() -> st.SearchStrategy[tuple[Exclusion, ...]]:
@@ -93,7 +95,7 @@ def scan(zone: Zone, version: int, number: int, now: float) -> tuple[Outcome | N
     for index, block_list in enumerate(zone.lists):
         candidates = [
             (size, order, entry)
-            for order, entry in enumerate(block_list.entries)
+            for order, entry in enumerate(block_list.all_entries())
             for first, size in (pieces(entry.net) if entry.version == version else [])
             if first <= number < first + size
             and (entry.listing.expires is None or entry.listing.expires.timestamp() > now)
@@ -153,15 +155,15 @@ def test_counts_are_those_of_the_entries(zone: Zone) -> None:
     expired = [
         entry
         for block_list in zone.lists
-        for entry in block_list.entries
+        for entry in block_list.all_entries()
         if entry.listing.expires and entry.listing.expires.timestamp() <= NOW
     ]
     assert table.meta["expired"] == len(expired)
     for described, block_list in zip(table.meta["lists"], zone.lists, strict=True):
         for version in (4, 6):
-            current = [e for e in block_list.entries if e.version == version and e not in expired]
+            current = [e for e in block_list.all_entries() if e.version == version and e not in expired]
             assert described[f"v{version}"] == len(current)
-    later = [e.listing.expires_at for each in zone.lists for e in each.entries if e.listing.expires_at > NOW]
+    later = [e.listing.expires_at for each in zone.lists for e in each.all_entries() if e.listing.expires_at > NOW]
     assert table.meta["next_expiry"] == min(later, default=0)
     again = compile_zone(rib, 1, NOW, Problems())
     assert again is not None

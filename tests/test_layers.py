@@ -1,6 +1,7 @@
 """The order of the modules: each imports only from those before it, so whoever reads a file knows what it rests on."""
 
 import ast
+import importlib
 import re
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
@@ -18,15 +19,18 @@ LAYERS = (
     "_engine",
     "problem",
     "address",
+    "_spans",
     "zone",
     "values",
     "document",
     "fields",
+    "_scan",
     "listfile",
     "zonefile",
     "config",
     "rib",
     "wire",
+    "_prints",
     "table",
     "compiler",
     "load",
@@ -44,19 +48,28 @@ LAYERS = (
     "cli",
     "__main__",
 )
-MODULES = sorted(path.stem for path in (*PACKAGE.glob("*.py"), *PACKAGE.glob("*.pyx")))
-COMPILED_IMPORT = re.compile(r"^ *(?:from [\w.]+ c?import (?:\([^)]*\)|.*)|c?import .*)$", re.MULTILINE)
+COMPILED = sorted(path.stem for path in PACKAGE.glob("*.pyx"))
+MODULES = sorted([*(path.stem for path in PACKAGE.glob("*.py")), *COMPILED])
+# An import of Cython's or Python's, with whatever stands before it in its line.
+IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+\S+[ \t]+)?c?import[ \t]+(?:\([^)]*\)|[^\n]*)", re.MULTILINE)
 
 
 def parse(module: str) -> ast.Module:
-    """A module's source; of a compiled one its docstring and its imports."""
-    path = PACKAGE / f"{module}.py"
-    if path.exists():
-        return ast.parse(path.read_text(), module)
-    source = (PACKAGE / f"{module}.pyx").read_text()
-    imports = [found.replace("cimport", "import") for found in COMPILED_IMPORT.findall(source)]
-    docstring = '"""'.join(source.split('"""')[:2]) + '"""'
-    return ast.parse("\n".join([docstring, *imports]))
+    """A module; of a compiled one, what it says of itself and what it and its declarations import."""
+    if module not in COMPILED:
+        return ast.parse((PACKAGE / f"{module}.py").read_text(), module)
+    files = [PACKAGE / f"{module}{suffix}" for suffix in (".pyx", ".pxd", ".pyi")]
+    return parse_compiled("".join(file.read_text() for file in files if file.exists()))
+
+
+def parse_compiled(source: str) -> ast.Module:
+    """The docstring and the imports of Cython source, as Python that can be looked at like any other."""
+    docstring = re.match(r'""".*?"""', source, re.DOTALL)
+    found = [docstring.group()] if docstring else []
+    for statement in IMPORT.findall(source):
+        plain = re.sub(r"\bcimport\b", "import", statement)
+        found.append(f"if hidden:\n{plain}" if plain[0].isspace() else plain)
+    return ast.parse("\n".join(found))
 
 
 def imports_of(tree: ast.Module) -> Iterator[str]:
@@ -88,7 +101,22 @@ def hidden_imports(tree: ast.Module) -> list[int]:
 
 def test_every_module_has_its_place() -> None:
     assert sorted(LAYERS) == MODULES
-    assert [path.name for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE] == []
+    inside = [path for suffix in ("py", "pyx", "pxd", "pyi") for path in PACKAGE.rglob(f"*.{suffix}")]
+    assert [path.name for path in inside if path.parent != PACKAGE] == []
+    assert [path.name for path in inside if path.stem not in MODULES] == []
+
+
+@pytest.mark.parametrize("module", COMPILED)
+def test_the_types_of_a_compiled_module_are_of_what_it_has(module: str) -> None:
+    stub = ast.parse((PACKAGE / f"{module}.pyi").read_text())
+    compiled = importlib.import_module(f"dnsbl_server.{module}")
+    declared = [node for node in stub.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    for node in declared:
+        for each in node.body if isinstance(node, ast.ClassDef) else ():
+            assert isinstance(each, ast.FunctionDef)
+            assert hasattr(getattr(compiled, node.name), each.name)
+    public = {name for name, value in vars(compiled).items() if getattr(value, "__module__", "") == compiled.__name__}
+    assert {node.name for node in declared} == {name for name in public if not name.startswith("_")}
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -138,3 +166,18 @@ def test_imports_are_seen(source: str, found: list[str]) -> None:
 )
 def test_hidden_imports_are_seen(source: str) -> None:
     assert hidden_imports(ast.parse(source)) == [2]
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("from dnsbl_server._spans cimport Span, Spans", ["_spans"]),
+        ("from dnsbl_server.zone cimport (\n    Span,\n    Spans,\n)\ncdef int f(): pass", ["zone"]),
+        ("cimport dnsbl_server.zone", ["zone"]),
+        ("cdef int f():\n    from dnsbl_server cimport zone", ["zone"]),
+        ("from libc.stdint cimport uint32_t\ncdef extern from *:\n    pass", []),
+    ],
+)
+def test_imports_of_compiled_modules_are_seen(source: str, found: list[str]) -> None:
+    assert list(imports_of(parse_compiled(source))) == found
+    assert bool(hidden_imports(parse_compiled(source))) == ("f():\n    from" in source)

@@ -12,19 +12,26 @@ from hypothesis import strategies as st
 from dnsbl_server import listfile
 from dnsbl_server.listfile import MAX_LINE, read_list_file
 from dnsbl_server.problem import MAX_PER_FILE, Problems
+from dnsbl_server.zone import Listing
 
 A = int(IPv4Address("192.0.2.1"))
-Line = tuple[int, int, int, str, int]
+LISTING = Listing((0x7F000002,), "", 300)
+# Version, first and last address, and the number of the line.
+Line = tuple[int, int, int, int]
 
 
 def _read(path: Path) -> tuple[list[Line], list[str]]:
     problems = Problems()
-    lines = list(read_list_file(str(path), problems, lambda path, count: None))
+    file = read_list_file(str(path), problems, lambda path, count: None, lambda net, text, place: True)
+    entries = list(file.entries(LISTING))
+    assert len(file) == len(entries)
+    assert {(entry.file, entry.column) for entry in entries} <= {(str(path), 0)}
+    lines = [(entry.version, entry.first, entry.last, entry.line) for entry in entries]
     return lines, [str(problem).removeprefix(str(path) + ":").strip() for problem in problems]
 
 
 def _single(number: int) -> Line:
-    return 4, A, A, "192.0.2.1", number
+    return 4, A, A, number
 
 
 GOOD: list[tuple[bytes, list[Line]]] = [
@@ -40,10 +47,10 @@ GOOD: list[tuple[bytes, list[Line]]] = [
     (b"  192.0.2.1\t# why\n", [_single(1)]),
     (b"192.0.2.1;SBL123 # x\n", [_single(1)]),
     (b"192.0.2.1 # caf\xc3\xa9 \xff\n", [_single(1)]),
-    (b"192.0.2.0/31\n", [(4, A - 1, A, "192.0.2.0/31", 1)]),
-    (b"192.0.2.1 - 192.0.2.3\n", [(4, A, A + 2, "192.0.2.1 - 192.0.2.3", 1)]),
-    (b"::ffff:192.0.2.1\n", [(4, A, A, "::ffff:192.0.2.1", 1)]),
-    (b"2001:db8::/32\n", [(6, 0x20010DB8 << 96, (0x20010DB9 << 96) - 1, "2001:db8::/32", 1)]),
+    (b"192.0.2.0/31\n", [(4, A - 1, A, 1)]),
+    (b"192.0.2.1 - 192.0.2.3\n", [(4, A, A + 2, 1)]),
+    (b"::ffff:192.0.2.1\n", [(4, A, A, 1)]),
+    (b"2001:db8::/32\n", [(6, 0x20010DB8 << 96, (0x20010DB9 << 96) - 1, 1)]),
     (b"#" + b"x" * (MAX_LINE - 1) + b"\n192.0.2.1\n", [_single(2)]),
 ]
 
@@ -196,7 +203,7 @@ def test_progress_tells_how_many_lines_were_read(tmp_path: Path, monkeypatch: py
     path = tmp_path / "list"
     path.write_bytes(b"192.0.2.1\n" * 10)
     told: list[tuple[str, int]] = []
-    list(read_list_file(str(path), Problems(), lambda path, count: told.append((path, count))))
+    read_list_file(str(path), Problems(), lambda path, count: told.append((path, count)), lambda net, text, place: True)
     counts = [count for _, count in told]
     assert {file for file, _ in told} == {str(path)}
     assert counts == sorted(counts)

@@ -241,7 +241,7 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(tmp_path: Path, monk
     result = load([str(path)], NOW, change_once)
     assert len(result.problems) == 0
     assert len(reads) == 3
-    assert len(result.zones[str(path)].zone.lists[0].entries) == 3
+    assert result.zones[str(path)].zone.lists[0].size == 3
 
 
 def test_a_file_that_never_rests_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

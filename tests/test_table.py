@@ -2,6 +2,7 @@
 
 import mmap
 import struct
+from array import array
 from pathlib import Path
 
 import pytest
@@ -23,19 +24,33 @@ ANSWERS = (
     Answer((0x7F000003, 0x7F000009), ((0, "\0 is listed"), (1, "dynamic")), 60, int(NOW) + 10, 1),
     Answer((0x7F000004,), ((NO_LIST, ""),), 0, int(NOW) + 20, 0),
 )
-V4 = Intervals([0, 10, 0xFFFFFFFF], [0, 20, 0xFFFFFFFF], [1, 2, 3])
-V6 = Intervals([0, 1 << 64, (1 << 128) - 1], [5, (1 << 64) + 1, (1 << 128) - 1], [1, 3, 2])
-BUFFER = pack(META, V4, V6, ANSWERS, [1, 2, (1 << 64) - 1])
+# First and last address and number of the answer.
+V4 = ((0, 0, 1), (10, 20, 2), (0xFFFFFFFF, 0xFFFFFFFF, 3))
+V6 = ((0, 5, 1), (1 << 64, (1 << 64) + 1, 3), ((1 << 128) - 1, (1 << 128) - 1, 2))
+
+
+def columns4(*spans: tuple[int, int, int]) -> Intervals:
+    firsts, lasts, answers = (array("I", column) for column in zip(*spans, strict=True))
+    return Intervals(firsts, lasts, answers)
+
+
+def columns6(*spans: tuple[int, int, int]) -> Intervals:
+    firsts, lasts = (b"".join(span[end].to_bytes(16) for span in spans) for end in (0, 1))
+    return Intervals(firsts, lasts, array("I", (number for _, _, number in spans)))
+
+
+NO_V4 = Intervals(array("I"), array("I"), array("I"))
+NO_V6 = Intervals(b"", b"", array("I"))
+BUFFER = pack(META, columns4(*V4), columns6(*V6), ANSWERS, b"\1\0\0\2\0\0\xff\xff\xff")
 HEADER = struct.Struct("<8sIIQ")
 
 
 def lookups() -> list[tuple[int, int, int]]:
     """Version, address and number of the answer (0: none), at and next to every edge."""
     found = []
-    for version, intervals in ((4, V4), (6, V6)):
-        edges = {edge + step for edge in intervals.firsts + intervals.lasts for step in (-1, 0, 1)}
+    for version, spans in ((4, V4), (6, V6)):
+        edges = {edge + step for first, last, _ in spans for edge in (first, last) for step in (-1, 0, 1)}
         for number in sorted(edge for edge in edges if 0 <= edge < 1 << (32 if version == 4 else 128)):
-            spans = zip(*intervals, strict=True)
             found.append((version, number, next((held for first, last, held in spans if first <= number <= last), 0)))
     return found
 
@@ -66,21 +81,19 @@ def test_the_rest_of_a_table_comes_back() -> None:
     table = ZoneTable(BUFFER)
     assert table.meta == META
     assert table.size == len(BUFFER)
-    assert list(table.intervals(4)) == list(zip(V4.firsts, V4.lasts, strict=True))
-    assert list(table.intervals(6)) == list(zip(V6.firsts, V6.lasts, strict=True))
+    assert list(table.intervals(4)) == [(first, last) for first, last, _ in V4]
+    assert list(table.intervals(6)) == [(first, last) for first, last, _ in V6]
 
 
 def test_an_empty_table_finds_nothing() -> None:
-    nothing = Intervals([], [], [])
-    table = ZoneTable(pack(META, nothing, nothing, (), []))
+    table = ZoneTable(pack(META, NO_V4, NO_V6, (), b""))
     assert [table.find(version, number, NOW) for version in (4, 6) for number in (0, 1 << 31)] == [None] * 4
     assert list(table.intervals(4)) == list(table.intervals(6)) == []
 
 
 def test_equal_texts_are_kept_once() -> None:
-    nothing = Intervals([], [], [])
     once, twice, other = (
-        pack(META, nothing, nothing, [Answer((0x7F000002,), ((0, text),), 300) for text in texts], [])
+        pack(META, NO_V4, NO_V6, [Answer((0x7F000002,), ((0, text),), 300) for text in texts], b"")
         for texts in (["x" * 400], ["x" * 400] * 2, ["x" * 400, "y" * 400])
     )
     assert len(twice) < len(once) + 100
@@ -92,16 +105,19 @@ def test_equal_texts_are_kept_once() -> None:
     [
         ([], [], (0, 0)),
         ([1, 2], [1, 2], (0, 0)),
-        ([2, 1], [1, 2], (0, 0)),
+        ([1, 1, 2], [1, 2, 2, 2], (2, 1)),
+        ([1, 256, 65536], [0, 256, 65536, 65537], (2, 1)),
         ([1, 2], [2, 3, 4], (2, 1)),
         ([1], [], (0, 1)),
-        ([], [(1 << 64) - 1], (1, 0)),
+        ([], [(1 << 24) - 1], (1, 0)),
         (None, [1, 2], (2, 0)),
     ],
 )
 def test_changes_are_counted(before: list[int] | None, after: list[int], expected: tuple[int, int]) -> None:
     tables = [
-        ZoneTable(pack(META, Intervals([], [], []), Intervals([], [], []), (), prints)) if prints is not None else None
+        None
+        if prints is None
+        else ZoneTable(pack(META, NO_V4, NO_V6, (), b"".join(n.to_bytes(3, "little") for n in prints)))
         for prints in (before, after)
     ]
     assert tables[1] is not None

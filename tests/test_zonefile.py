@@ -118,7 +118,7 @@ def test_the_full_zone_means_what_it_says(monkeypatch: pytest.MonkeyPatch) -> No
     assert traps.exclusions == (Exclusion(parse_net("192.0.2.25"), "192.0.2.25", Place("full.yaml", 28, 14)),)
     assert (dynamic.name, dynamic.exclusions) == ("dynamic", ())
     assert dynamic.listing == Listing((0x7F00000A,), "", 300)
-    assert [(entry.net, entry.text, str(entry.place)) for entry in dynamic.entries] == [
+    assert [(entry.net, entry.text, str(entry.place)) for entry in dynamic.all_entries()] == [
         (parse_net("198.51.100.128/25"), "198.51.100.128/25", "feeds/dynamic.txt:2"),
         (parse_net("2001:db8:d000::/36"), "2001:db8:d000::/36", "feeds/dynamic.txt:4"),
     ]
@@ -280,7 +280,7 @@ def test_list_files_are_found_beside_the_zone_file(tmp_path: Path) -> None:
     folder.mkdir()
     for name in ("../feed.txt", str(feed), "./../zones/../feed.txt"):
         zone = _good(HEAD + f"files: ['{name}']\n", folder / "z.yaml")
-        (entry,) = zone.lists[0].entries
+        (entry,) = zone.lists[0].all_entries()
         assert (Path(entry.file).resolve(), entry.line) == (feed.resolve(), 1)
 
 
