@@ -40,7 +40,7 @@ PROOF := $(addprefix tests/,builds.py test_answer.py test_damaged.py test_engine
 CHECKED := -DDNSBL_CHECKED -UNDEBUG
 SANITIZERS := undefined,float-cast-overflow -fno-sanitize-recover=all -fno-omit-frame-pointer -g -O1
 # Memory that Python itself never gives back is no leak of ours.
-SANITIZED := ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=64 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc
+SANITIZED := ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=64 UBSAN_OPTIONS=print_stacktrace=1
 
 .build/checked: COMPILE = DNSBL_CFLAGS='$(CHECKED) -Wconversion -Werror'
 .build/sanitized: COMPILE = DNSBL_CFLAGS='$(CHECKED) -fsanitize=address,$(SANITIZERS)'
@@ -56,7 +56,7 @@ checked: .build/checked  ## Test the compiled modules with every check on, compi
 	cd $< && DNSBL_BUILD=checked PYTHONPATH=$(abspath $<) $(PYTHON_OF_BUILDS) -m pytest $(PROOF)
 
 sanitized: .build/sanitized  ## Test them under AddressSanitizer and UndefinedBehaviorSanitizer
-	cd $< && DNSBL_BUILD=sanitized PYTHONPATH=$(abspath $<) $(SANITIZED) \
+	cd $< && DNSBL_BUILD=sanitized PYTHONPATH=$(abspath $<) $(SANITIZED) PYTHONMALLOC=malloc \
 	    LD_PRELOAD=$$(gcc -print-file-name=libasan.so) $(PYTHON_OF_BUILDS) -m pytest $(PROOF)
 
 SECONDS := 600

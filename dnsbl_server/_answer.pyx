@@ -812,6 +812,9 @@ cdef bint check_answers(const Zone* zone) noexcept nogil:
             return False
         codes = native16(answer + 16)
         texts = native16(answer + 18)
+        # What is listed has a record of either type.
+        if not codes or not texts:
+            return False
         if offset + ANSWER_SIZE + 4 * <uint64_t>codes + TEXT_SIZE * <uint64_t>texts > zone.answers_size:
             return False
         answer += ANSWER_SIZE + 4 * codes

@@ -12,14 +12,17 @@ spans that are just being read.
 
 from array import array
 
-from cpython cimport array
 from libc.stdint cimport UINT32_MAX, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, qsort, realloc
 from libc.string cimport memcpy
 
 cdef extern from *:
-    int count_leading_zeros "__builtin_clzll" (unsigned long long) nogil
-    int count_trailing_zeros "__builtin_ctzll" (unsigned long long) nogil
+    """
+    #define count_leading_zeros(number) ((unsigned) __builtin_clzll(number))
+    #define count_trailing_zeros(number) ((unsigned) __builtin_ctzll(number))
+    """
+    unsigned count_leading_zeros(unsigned long long number) nogil
+    unsigned count_trailing_zeros(unsigned long long number) nogil
 
 cdef enum:
     # Bits of a digit of the radix sort: 2,048 counters fit the first-level cache.
@@ -47,7 +50,7 @@ cdef class Spans:
         free(self.data)
 
     def __len__(self):
-        return self.count
+        return <Py_ssize_t> self.count
 
     def append(self, first, last, uint32_t number):
         """Add a span. Raises OverflowError for an address or a number that does not fit, ValueError for last < first."""
@@ -262,7 +265,9 @@ cdef unsigned bit_length(address128 number) noexcept nogil:
     cdef uint64_t low = <uint64_t> number
     if high:
         return 128 - count_leading_zeros(high)
-    return 64 - count_leading_zeros(low) if low else 0
+    if low:
+        return 64 - count_leading_zeros(low)
+    return 0
 
 
 cdef unsigned trailing_zeros(address128 number, unsigned bits) noexcept nogil:
@@ -270,7 +275,9 @@ cdef unsigned trailing_zeros(address128 number, unsigned bits) noexcept nogil:
     cdef uint64_t low = <uint64_t> number
     if low:
         return count_trailing_zeros(low)
-    return 64 + count_trailing_zeros(<uint64_t> (number >> 64)) if number else bits
+    if number:
+        return 64 + count_trailing_zeros(<uint64_t> (number >> 64))
+    return bits
 
 
 cdef unsigned digit_of(Span span, unsigned shift, unsigned bits) noexcept nogil:
@@ -363,7 +370,7 @@ cdef tuple find_duplicates(Span *spans, size_t count, int version):
     cdef Duplicate *pairs = NULL
     cdef Spans shared = Spans(version)
     for at in range(1, count):
-        found += spans[at].first == spans[at - 1].first and spans[at].last == spans[at - 1].last
+        found += <size_t> (spans[at].first == spans[at - 1].first and spans[at].last == spans[at - 1].last)
     laters, earliers = array("I"), array("I")
     if not found:
         return laters, earliers, shared
@@ -435,7 +442,7 @@ cdef int flatten_into(
     bytes nested,
     extend,
 ) except -1:
-    cdef size_t at, kinds_known = kinds.shape[0]
+    cdef size_t at, kinds_known = <size_t> kinds.shape[0]
     cdef uint32_t kind
     cdef int number
     cdef unsigned depth = 0
@@ -463,7 +470,7 @@ cdef int flatten_into(
                 number = extend(kind, stack[depth - 1].number)
         if depth == MAX_DEPTH or number < 0:
             raise ValueError("not sorted prefixes, or no number")
-        span.number = number
+        span.number = <uint32_t> number
         stack[depth] = span
         depth += 1
         part.first = span.first
@@ -611,10 +618,12 @@ cdef int lay_into(Spans out, Span *under, size_t under_count, Span *over, size_t
     while i < under_count and j < over_count:
         if a.first < b.first:
             part = a
-            part.last = min(a.last, b.first - 1)
+            if part.last >= b.first:
+                part.last = b.first - 1
         elif b.first < a.first:
             part = b
-            part.last = min(b.last, a.first - 1)
+            if part.last >= a.first:
+                part.last = a.first - 1
         else:
             part = a
             part.last = min(a.last, b.last)
@@ -667,7 +676,7 @@ def intervals(Spans spans, uint32_t[::1] answers, resolve):
 
 cdef int answer_all(Spans spans, Span *data, uint32_t[::1] answers, resolve) except -1:
     """Replace all numbers by their answers, in place: joined, the spans are never more."""
-    cdef size_t at, count = spans.count, known = answers.shape[0]
+    cdef size_t at, count = spans.count, known = <size_t> answers.shape[0]
     cdef Span span
     spans.count = 0
     for at in range(count):
@@ -681,31 +690,37 @@ cdef int answer_all(Spans spans, Span *data, uint32_t[::1] answers, resolve) exc
     return 0
 
 
+cdef column(size_t count):
+    return array("I", bytes(4)) * count
+
+
 cdef tuple columns4(Spans spans):
-    cdef array.array firsts = array.clone(array("I"), spans.count, False)
-    cdef array.array lasts = array.clone(array("I"), spans.count, False)
-    cdef array.array numbers = array.clone(array("I"), spans.count, False)
+    firsts, lasts, numbers = column(spans.count), column(spans.count), column(spans.count)
+    cdef uint32_t[::1] first = firsts
+    cdef uint32_t[::1] last = lasts
+    cdef uint32_t[::1] number = numbers
     cdef Span4 *data = <Span4 *> spans.data
     cdef size_t at
     for at in range(spans.count):
-        firsts.data.as_uints[at] = data[at].first
-        lasts.data.as_uints[at] = data[at].last
-        numbers.data.as_uints[at] = data[at].number
+        first[at] = data[at].first
+        last[at] = data[at].last
+        number[at] = data[at].number
     return firsts, lasts, numbers
 
 
 cdef tuple columns6(Spans spans):
     cdef bytearray firsts = bytearray(16 * spans.count)
     cdef bytearray lasts = bytearray(16 * spans.count)
-    cdef array.array numbers = array.clone(array("I"), spans.count, False)
+    numbers = column(spans.count)
     cdef uint8_t *first = firsts
     cdef uint8_t *last = lasts
+    cdef uint32_t[::1] number = numbers
     cdef Span6 *data = <Span6 *> spans.data
     cdef size_t at
     for at in range(spans.count):
         big_endian(data[at].first, first + 16 * at)
         big_endian(data[at].last, last + 16 * at)
-        numbers.data.as_uints[at] = data[at].number
+        number[at] = data[at].number
     return firsts, lasts, numbers
 
 
