@@ -40,6 +40,26 @@ cdef struct Names:
     uint32_t mask
     uint32_t most_labels         # of any name in the table
 
+cdef struct Address:
+    uint32_t version             # 4, 6, or 0: none
+    uint32_t v4
+    uint64_t high
+    uint64_t low
+
+cdef struct Query:
+    # A message that `prepare` has read, as `finish` needs it.
+    Address address
+    uint32_t end                 # of the question
+    uint32_t qtype
+    uint32_t qclass
+    uint32_t edns_size
+    uint32_t edns_version
+    uint32_t zone                # number of the zone that the name is below
+    uint32_t zone_at             # where its name starts: the end of the question's name
+    bint has_edns
+    bint do_bit
+    bint exists                  # because names below it do, or may
+
 cdef struct Verdict:
     # What there is to count of a message, besides its answer.
     uint32_t outcome             # a number of OUTCOMES
@@ -51,6 +71,7 @@ cdef struct Verdict:
 cdef enum:
     NO_ZONE = 0xFFFFFFFF
     NO_LIST = 0xFFFF
+    PENDING = -2                 # what is left to do is for `finish`
     ODD = -1                     # the message is not answered here
     SILENT = 0                   # the message gets no answer
     LISTED = 0
@@ -64,9 +85,14 @@ cdef enum:
     OUTCOME_COUNT
     MAX_UDP = 1232
     MAX_TCP = 65535
-    # A buffer for `respond` has room for this, however short its message is.
+    # A message's buffer has room for this, however short it is, and for MAX_TCP with TCP.
     MIN_BUFFER = 2048
 
+# `respond` is `prepare` and `finish`; who has many messages may `fetch` for one while another is answered.
+cdef int prepare(const Names* names, uint8_t* packet, uint32_t size, Query* query, Verdict* verdict) noexcept nogil
+cdef void fetch(const Names* names, const Query* query) noexcept nogil
+cdef int finish(const Names* names, uint8_t* packet, bint tcp, double now, Query* query,
+                Verdict* verdict) noexcept nogil
 cdef int respond(const Names* names, uint8_t* packet, uint32_t size, bint tcp, double now,
                  Verdict* verdict) noexcept nogil
 

@@ -119,23 +119,16 @@ cdef inline uint8_t lower(uint8_t character) noexcept nogil:
 
 # Queries --------------------------------------------------------------------------------------------------------------
 
-cdef struct Query:
-    uint32_t end               # of the question
-    uint32_t labels
-    uint32_t qtype
-    uint32_t qclass
-    uint32_t edns_size
-    uint32_t edns_version
-    bint has_edns
-    bint do_bit
-    uint16_t label[MAX_LABELS]  # where each label starts: its length
+cdef struct Labels:
+    uint32_t count
+    uint16_t at[MAX_LABELS]    # where each label starts: its length
 
 
-cdef bint parse_name(const uint8_t* packet, uint32_t size, Query* query) noexcept nogil:
-    """Find the labels of the question; False where there is no plain name."""
+cdef bint parse_name(const uint8_t* packet, uint32_t size, Query* query, Labels* labels) noexcept nogil:
+    """Find the labels of the question, and its end; False where there is no plain name."""
     cdef uint32_t at = HEADER_SIZE
     cdef uint32_t length
-    query.labels = 0
+    labels.count = 0
     while at < size:
         length = packet[at]
         if not length:
@@ -144,9 +137,9 @@ cdef bint parse_name(const uint8_t* packet, uint32_t size, Query* query) noexcep
         # Two labels have at least three bytes, so there are at most 127 in 255.
         if length > 63 or at + 1 + length - HEADER_SIZE > MAX_NAME - 1:
             return False
-        CHECK(query.labels < MAX_LABELS)
-        query.label[query.labels] = <uint16_t>at
-        query.labels += 1
+        CHECK(labels.count < MAX_LABELS)
+        labels.at[labels.count] = <uint16_t>at
+        labels.count += 1
         at += 1 + length
     return False
 
@@ -175,13 +168,13 @@ cdef bint check_options(const uint8_t* packet, uint32_t at, uint32_t end) noexce
     return at == end
 
 
-cdef bint parse_query(const uint8_t* packet, uint32_t size, Query* query) noexcept nogil:
+cdef bint parse_query(const uint8_t* packet, uint32_t size, Query* query, Labels* labels) noexcept nogil:
     """Read all of a message behind its header; False where it is no query. The rules are those of wire.parse_query."""
     cdef uint32_t first_additional, total, number, at, length, rtype
     cdef bint is_root
     query.has_edns = query.do_bit = False
     query.edns_size = query.edns_version = 0
-    if get16(packet + 4) != 1 or not parse_name(packet, size, query) or query.end + 4 > size:
+    if get16(packet + 4) != 1 or not parse_name(packet, size, query, labels) or query.end + 4 > size:
         return False
     query.qtype = get16(packet + query.end)
     query.qclass = get16(packet + query.end + 2)
@@ -252,24 +245,26 @@ cdef const Name* find_name(const Names* names, uint64_t hashed, const uint8_t* w
         place = (place + 1) & names.mask
 
 
-cdef uint32_t find_zone(const Names* names, const uint8_t* packet, const Query* query, uint32_t* front,
+cdef uint32_t find_zone(const Names* names, const uint8_t* packet, const Labels* labels, uint32_t end, uint32_t* front,
                         bint* exists) noexcept nogil:
     """The zone with the longest name that the question's name is at or below, or NO_ZONE.
 
-    front: how many labels stand in front of the zone's name; exists: whether the name itself is that of a zone, or
-    above one.
+    end: of the name; front: how many labels stand in front of the zone's; exists: whether the name itself is that of
+    a zone, or above one.
     """
     cdef uint64_t hashed = HASH_SEED
     cdef uint32_t zone = NO_ZONE
-    cdef uint32_t label = query.labels
-    cdef uint32_t least = 0 if query.labels <= names.most_labels else query.labels - names.most_labels
+    cdef uint32_t label = labels.count
+    cdef uint32_t least = 0 if labels.count <= names.most_labels else labels.count - names.most_labels
     cdef uint32_t place
+    cdef const uint8_t* wire
     cdef const Name* name
     exists[0] = False
     front[0] = 0
     while label > least:
         label -= 1
-        hashed = hash_label(hashed, packet + query.label[label])
+        wire = packet + labels.at[label]
+        hashed = hash_label(hashed, wire)
         place = <uint32_t>hashed & names.mask
         while names.table[place].wire != NULL:
             name = &names.table[place]
@@ -277,21 +272,13 @@ cdef uint32_t find_zone(const Names* names, const uint8_t* packet, const Query* 
             # A name above a zone means something only where it is the whole name that was asked for.
             if name.hash != hashed or (name.zone == NO_ZONE and label):
                 continue
-            # The name from here to its root; type and class stand behind it.
-            if is_name(name, packet + query.label[label], query.end - 4 - query.label[label]):
+            if is_name(name, wire, <uint32_t>(packet + end - wire)):
                 if name.zone != NO_ZONE:
                     zone = name.zone
                     front[0] = label
                 exists[0] = not label
                 break
     return zone
-
-
-cdef struct Address:
-    uint32_t version           # 4, 6, or 0: none
-    uint32_t v4
-    uint64_t high
-    uint64_t low
 
 
 cdef inline int32_t octet(const uint8_t* label) noexcept nogil:
@@ -313,7 +300,7 @@ for _character in range(256):
     NIBBLES[_character] = int(chr(_character), 16) if _character in b"0123456789abcdefABCDEF" else NO_NIBBLE
 
 
-cdef bint parse_reversed(const uint8_t* packet, const Query* query, uint32_t count, Address* address) noexcept nogil:
+cdef bint parse_reversed(const uint8_t* packet, const Labels* labels, uint32_t count, Address* address) noexcept nogil:
     """Read the first `count` labels as a reversed address; whether they are the end of a longer one.
 
     The rules are those of address.parse_reversed: `1.0.0.2` is an address and the end of an IPv6 name.
@@ -321,11 +308,11 @@ cdef bint parse_reversed(const uint8_t* packet, const Query* query, uint32_t cou
     cdef bint partial = False
     cdef uint32_t number
     cdef int32_t part
-    CHECK(count and count <= query.labels)
+    CHECK(count and count <= labels.count)
     address.version = address.v4 = 0
     if count <= 4:
         for number in range(count):
-            part = octet(packet + query.label[number])
+            part = octet(packet + labels.at[number])
             if part < 0:
                 break
             address.v4 |= <uint32_t>part << (8 * number)
@@ -336,7 +323,7 @@ cdef bint parse_reversed(const uint8_t* packet, const Query* query, uint32_t cou
                 partial = True
     if count <= 32:
         # So many labels have two bytes each only if each is of one character.
-        if query.label[count - 1] != HEADER_SIZE + 2 * (count - 1) or packet[query.label[count - 1]] != 1:
+        if labels.at[count - 1] != HEADER_SIZE + 2 * (count - 1) or packet[labels.at[count - 1]] != 1:
             return partial
         address.high = address.low = 0
         for number in range(count):
@@ -358,6 +345,27 @@ cdef bint parse_reversed(const uint8_t* packet, const Query* query, uint32_t cou
 
 # Lookups --------------------------------------------------------------------------------------------------------------
 
+cdef void fetch(const Names* names, const Query* query) noexcept nogil:
+    """Have the processor bring what `finish` will need, while there is something else to do; `prepare` did the index."""
+    cdef const Zone* zone = &names.zones[query.zone]
+    cdef uint32_t bucket = <uint32_t>(<uint64_t>query.address.v4 >> zone.shift4)
+    cdef uint64_t low, count
+    if query.address.version != 4:
+        return
+    CHECK(bucket + 1 < zone.index4_size)
+    low = zone.index4[bucket]
+    count = zone.index4[bucket + 1] - low
+    # All lines of a bucket of some 40 intervals, the outer and middle ones of a larger one.
+    PREFETCH(zone.first4 + low)
+    PREFETCH(zone.first4 + low + count // 2)
+    PREFETCH(zone.first4 + low + count)
+    PREFETCH(zone.end4 + 2 * low)
+    PREFETCH(zone.end4 + 2 * low + count // 2)
+    PREFETCH(zone.end4 + 2 * low + count)
+    PREFETCH(zone.end4 + 2 * low + count + count // 2)
+    PREFETCH(zone.end4 + 2 * low + 2 * count)
+
+
 cdef inline uint32_t find4(const Zone* zone, uint32_t address) noexcept nogil:
     """The number of the answer for an IPv4 address, 0 where it is not listed."""
     cdef uint32_t bucket = <uint32_t>(<uint64_t>address >> zone.shift4)
@@ -366,23 +374,17 @@ cdef inline uint32_t find4(const Zone* zone, uint32_t address) noexcept nogil:
     # The last interval that starts at or before the address: in this bucket, or the last one before it.
     low = zone.index4[bucket]
     count = zone.index4[bucket + 1] - low
-    # What the search will need lies near its middle; its parts are fetched side by side and not one after the other.
-    PREFETCH(zone.end4 + 2 * <uint64_t>low + count)
-    PREFETCH(zone.end4 + 2 * <uint64_t>low + count + count // 2)
-    PREFETCH(zone.end4 + 2 * <uint64_t>low + count // 2)
-    PREFETCH(zone.first4 + low + count // 4)
-    PREFETCH(zone.first4 + low + count // 4 * 3)
-    while count:
+    # Which half goes on is computed and not branched on, as no processor can guess it.
+    while count > 1:
         half = count >> 1
         CHECK(low + half < zone.count4)
-        if zone.first4[low + half] <= address:
-            low += half + 1
-            count -= half + 1
-        else:
-            count = half
-    if not low:
-        return 0
-    low -= 1
+        low += half * <uint32_t>(zone.first4[low + half] <= address)
+        count -= half
+    CHECK(not count or low < zone.count4)
+    if not count or zone.first4[low] > address:
+        if not low:
+            return 0
+        low -= 1
     CHECK(low < zone.count4)
     return zone.end4[2 * low + 1] if address <= zone.end4[2 * low] else 0
 
@@ -395,8 +397,8 @@ cdef inline uint32_t find6(const Zone* zone, const Address* address) noexcept no
     cdef const uint8_t* at
     if not count:
         return 0
-    # The last interval that starts at or before the address, or the first. Which half goes on is computed and not
-    # branched on, as no processor can guess it, and both are fetched before it is known.
+    # The last interval that starts at or before the address, or the first. Both halves are fetched before it is known
+    # which one goes on.
     while count > 1:
         half = count >> 1
         PREFETCH(zone.first6 + 16 * (low + half // 2))
@@ -596,8 +598,8 @@ cdef inline uint8_t* put_opt(uint8_t* at, const Query* query) noexcept nogil:
     return at
 
 
-cdef int answer_listed(const Zone* zone, uint8_t* packet, const Query* query, const Address* address,
-                       const uint8_t* answer, double now, uint32_t limit, Verdict* verdict) noexcept nogil:
+cdef int answer_listed(const Zone* zone, uint8_t* packet, const Query* query, const uint8_t* answer, double now,
+                       uint32_t limit, Verdict* verdict) noexcept nogil:
     """Put the records of a listed address behind the question; the size of the whole, 0 where it passes the limit."""
     cdef uint64_t expires = native64(answer)
     cdef uint32_t ttl = native32(answer + 12)
@@ -620,10 +622,10 @@ cdef int answer_listed(const Zone* zone, uint8_t* packet, const Query* query, co
         if left < ttl:
             ttl = <uint32_t>left
     if query.qtype == TYPE_TXT:
-        if address.version == 4:
-            shown_size = format4(shown, address.v4)
+        if query.address.version == 4:
+            shown_size = format4(shown, query.address.v4)
         else:
-            shown_size = format6(shown, address.high, address.low)
+            shown_size = format6(shown, query.address.high, query.address.low)
         for number in range(texts):
             size += POINTER_SIZE + RECORD_SIZE + text_size(zone, described + TEXT_SIZE * number, shown_size)
         if size > limit:
@@ -647,15 +649,13 @@ cdef int answer_listed(const Zone* zone, uint8_t* packet, const Query* query, co
     return <int>size
 
 
-cdef int answer_negative(const Zone* zone, uint8_t* packet, const Query* query, uint32_t front,
-                         uint32_t limit) noexcept nogil:
+cdef int answer_negative(const Zone* zone, uint8_t* packet, const Query* query, uint32_t limit) noexcept nogil:
     """Put the SOA record behind the question; the size of the whole, 0 where it passes the limit."""
     cdef uint32_t size = query.end + POINTER_SIZE + zone.soa_size + opt_size(query)
     cdef uint8_t* at = packet + query.end
     if size > limit:
         return 0
-    # The zone's name is the end of the question's.
-    at = put16(at, 0xC000 | <uint32_t>query.label[front])
+    at = put16(at, 0xC000 | query.zone_at)
     at = put(at, zone.soa, zone.soa_size)
     put16(packet + 8, 1)
     if query.has_edns:
@@ -680,23 +680,16 @@ cdef inline void put_header(uint8_t* packet, uint32_t flags, uint32_t rcode, bin
     packet[11] = 1 if has_edns else 0
 
 
-cdef int respond(const Names* names, uint8_t* packet, uint32_t size, bint tcp, double now,
-                 Verdict* verdict) noexcept nogil:
-    """Answer a message in its own buffer: the size of the answer, SILENT or ODD.
+cdef int prepare(const Names* names, uint8_t* packet, uint32_t size, Query* query, Verdict* verdict) noexcept nogil:
+    """Read a message, and answer it in its own buffer if that takes no lookup.
 
-    The buffer has room for MIN_BUFFER bytes, with tcp for MAX_TCP. The message is whole only until it is answered; an
-    ODD one is untouched.
+    Returns the size of the answer, SILENT, ODD (the message is untouched), or PENDING: then `finish` answers.
     """
-    cdef Query query
-    cdef Address address
+    cdef Labels labels
     cdef const Zone* zone
-    cdef const uint8_t* answer = NULL
-    cdef uint32_t number, limit
     cdef uint32_t front = 0
-    cdef uint32_t rcode = 0
     cdef bint exists = False
-    cdef bint is_query, partial
-    cdef int done
+    cdef bint is_query
     verdict.zone = NO_ZONE
     verdict.qtype = 0
     verdict.hit_count = 0
@@ -705,7 +698,7 @@ cdef int respond(const Names* names, uint8_t* packet, uint32_t size, bint tcp, d
         return SILENT
     if size < MIN_BUFFER:
         SEAL(packet + size, MIN_BUFFER - size)
-    is_query = parse_query(packet, size, &query)
+    is_query = parse_query(packet, size, query, &labels)
     if size < MIN_BUFFER:
         UNSEAL(packet + size, MIN_BUFFER - size)
     if not is_query:
@@ -721,45 +714,64 @@ cdef int respond(const Names* names, uint8_t* packet, uint32_t size, bint tcp, d
     if packet[2] & OPCODE:
         verdict.outcome = NOTIMP
         put_header(packet, QR, RCODE_NOTIMP, query.has_edns)
-        return answer_bare(packet, &query)
+        return answer_bare(packet, query)
     if query.edns_version or query.qclass == CLASS_CH:
         return ODD
-    number = find_zone(names, packet, &query, &front, &exists) if query.qclass == CLASS_IN else <uint32_t>NO_ZONE
-    if number == NO_ZONE or query.qtype == TYPE_AXFR or query.qtype == TYPE_IXFR:
-        verdict.zone = number
+    if query.qclass == CLASS_IN:
+        verdict.zone = find_zone(names, packet, &labels, query.end - 4, &front, &exists)
+    if verdict.zone == NO_ZONE or query.qtype == TYPE_AXFR or query.qtype == TYPE_IXFR:
         verdict.outcome = REFUSED
         put_header(packet, QR, RCODE_REFUSED, query.has_edns)
-        return answer_bare(packet, &query)
+        return answer_bare(packet, query)
     if not front:
         return ODD
-    CHECK(number < names.zone_count)
-    verdict.zone = number
-    zone = &names.zones[number]
+    CHECK(verdict.zone < names.zone_count)
+    zone = &names.zones[verdict.zone]
+    query.zone = verdict.zone
+    query.zone_at = labels.at[front]
+    query.exists = parse_reversed(packet, &labels, front, &query.address) or exists
+    PREFETCH(zone.index4 + (<uint64_t>query.address.v4 >> zone.shift4))
+    return PENDING
+
+
+cdef int finish(const Names* names, uint8_t* packet, bint tcp, double now, Query* query,
+                Verdict* verdict) noexcept nogil:
+    """Answer what `prepare` left PENDING: the size of the answer."""
+    cdef const Zone* zone = &names.zones[query.zone]
+    cdef const uint8_t* answer = NULL
+    cdef uint32_t limit = MIN_UDP
+    cdef uint32_t rcode = 0
+    cdef int size
     if tcp:
         limit = MAX_TCP
-    elif not query.has_edns or query.edns_size < MIN_UDP:
-        limit = MIN_UDP
-    else:
+    elif query.has_edns and query.edns_size > MIN_UDP:
         limit = query.edns_size if query.edns_size < MAX_UDP else MAX_UDP
-    partial = parse_reversed(packet, &query, front, &address)
-    if address.version:
-        answer = find(zone, &address, now)
-    if answer == NULL and not partial and not exists:
+    if query.address.version:
+        answer = find(zone, &query.address, now)
+    if answer == NULL and not query.exists:
         rcode = RCODE_NXDOMAIN
     put_header(packet, QR_AA, rcode, query.has_edns)
     if answer != NULL and (query.qtype == TYPE_A or query.qtype == TYPE_TXT or query.qtype == TYPE_ANY):
         verdict.outcome = LISTED
-        done = answer_listed(zone, packet, &query, &address, answer, now, limit, verdict)
+        size = answer_listed(zone, packet, query, answer, now, limit, verdict)
     else:
         verdict.outcome = NODATA
         if rcode:
             verdict.outcome = NOT_LISTED
-        done = answer_negative(zone, packet, &query, front, limit)
-    if done:
-        return done
+        size = answer_negative(zone, packet, query, limit)
+    if size:
+        return size
     verdict.outcome = TRUNCATED
     packet[2] |= TC
-    return answer_bare(packet, &query)
+    return answer_bare(packet, query)
+
+
+cdef int respond(const Names* names, uint8_t* packet, uint32_t size, bint tcp, double now,
+                 Verdict* verdict) noexcept nogil:
+    """Answer a message in its own buffer: the size of the answer, SILENT or ODD."""
+    cdef Query query
+    cdef int done = prepare(names, packet, size, &query, verdict)
+    return finish(names, packet, tcp, now, &query, verdict) if done == PENDING else done
 
 
 # Tables ---------------------------------------------------------------------------------------------------------------

@@ -26,9 +26,14 @@ from dnsbl_server._answer cimport (
     NO_ZONE,
     ODD,
     OUTCOME_COUNT,
+    PENDING,
     Directory,
     Names,
+    Query,
     Verdict,
+    fetch,
+    finish,
+    prepare,
     respond,
 )
 
@@ -124,7 +129,8 @@ cdef extern from * nogil:
 cdef enum:
     KINDS = 16                 # of query types that are counted apart
     BATCH = 64                 # packets taken in one go
-    ROUNDS = 8                 # batches from one socket before the others get their turn
+    AHEAD = 4                  # lookups whose memory is on its way
+    ROUNDS = 16                # batches from one socket before the others get their turn
     LAST_ROUNDS = 256          # batches from one socket that are still answered at the end
     MAX_PACKET = 4096          # the longest message that is a query; more is cut off, and so answered with FORMERR
     STRIDE = MAX_PACKET + 192  # no multiple of 4096: buffers that far apart would share a few lines of the cache
@@ -355,6 +361,9 @@ cdef class Worker:
     cdef mmsghdr answers[BATCH]
     cdef iovec room[BATCH]
     cdef iovec filled[BATCH]
+    cdef Query queries[BATCH]
+    cdef Verdict verdicts[BATCH]
+    cdef int done[BATCH]
     cdef uint8_t names[BATCH][32]
     cdef uint64_t controls[BATCH][CONTROL_WORDS]
 
@@ -434,22 +443,23 @@ cdef class Worker:
                     stopping = True
                     continue
                 rounds = ROUNDS
-                while self._serve(&self.sockets[which]) == BATCH and rounds:
+                # Until there is nothing left: under load, asking the socket again is cheaper than asking epoll first.
+                while rounds and self._serve(&self.sockets[which]) > 0:
                     rounds -= 1
         for which in range(self.socket_count):
             rounds = LAST_ROUNDS
-            while self._serve(&self.sockets[which]) > 0 and rounds:
+            while rounds and self._serve(&self.sockets[which]) > 0:
                 rounds -= 1
         STORE(&self.seen, ASLEEP)
 
     cdef int _serve(self, Socket* socket) noexcept nogil:
         """Answer one batch from a socket; how many packets there were, -1 where there was none."""
-        cdef int number, got, done
+        cdef int number, got
         cdef uint32_t ready = 0
+        cdef uint8_t* packet
         cdef msghdr* header
         cdef timespec clock
         cdef double now
-        cdef Verdict verdict
         if socket.has_control:
             for number in range(BATCH):
                 self.received[number].msg_hdr.msg_control = &self.controls[number]
@@ -463,17 +473,27 @@ cdef class Worker:
         now = <double>clock.tv_sec + 1e-9 * <double>clock.tv_nsec
         self.was_odd = False
         for number in range(got):
+            packet = <uint8_t*>self.room[number].iov_base
+            self.done[number] = prepare(self.shape.names, packet, self.received[number].msg_len,
+                                        &self.queries[number], &self.verdicts[number])
+        for number in range(got + AHEAD):
+            # The memory of one lookup is on its way while others are made.
+            if number < got and self.done[number] == PENDING:
+                fetch(self.shape.names, &self.queries[number])
+            if number >= AHEAD and self.done[number - AHEAD] == PENDING:
+                packet = <uint8_t*>self.room[number - AHEAD].iov_base
+                self.done[number - AHEAD] = finish(self.shape.names, packet, False, now, &self.queries[number - AHEAD],
+                                                   &self.verdicts[number - AHEAD])
+        for number in range(got):
             header = &self.received[number].msg_hdr
-            done = respond(self.shape.names, <uint8_t*>self.room[number].iov_base, self.received[number].msg_len,
-                           False, now, &verdict)
-            if done == ODD:
+            if self.done[number] == ODD:
                 self._put_odd(socket, number)
                 continue
-            count(self.shape, self.block, self.engine.kinds, &verdict)
-            if not done:
+            count(self.shape, self.block, self.engine.kinds, &self.verdicts[number])
+            if not self.done[number]:
                 continue
             self.filled[ready].iov_base = self.room[number].iov_base
-            self.filled[ready].iov_len = <size_t>done
+            self.filled[ready].iov_len = <size_t>self.done[number]
             self.answers[ready].msg_hdr.msg_name = header.msg_name
             self.answers[ready].msg_hdr.msg_namelen = header.msg_namelen
             self.answers[ready].msg_hdr.msg_iov = &self.filled[ready]

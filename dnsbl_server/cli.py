@@ -123,6 +123,7 @@ _paths = click.argument("paths", metavar="[PATH]...", nargs=-1)
     help="Serve /metrics and /healthz here, or 'off'. [default: 127.0.0.1:9353]",
 )
 @click.option("--threads", type=click.IntRange(1, 256), help="Threads that answer UDP. [default: one for each core]")
+@click.option("--user", metavar="NAME", help="Started as root, go on as this user once the ports are bound.")
 @click.option("--config", metavar="FILE", help="A YAML file with settings; flags win over it.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="How log lines are written. [default: text]")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="[default: info]")

@@ -91,6 +91,7 @@ class Settings(BaseModel):
     zones: Annotated[tuple[FileName, ...], BeforeValidator(_several), Field(min_length=1)] = ("zones",)
     listen: Annotated[tuple[Listen, ...], BeforeValidator(_several), Field(min_length=1)] = DEFAULT_LISTEN
     metrics: Annotated[Endpoint | None, BeforeValidator(_metrics)] = Endpoint("127.0.0.1", 9353)
+    user: FileName | None = None
     threads: Annotated[int, Field(ge=1, le=256)] | None = None
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"

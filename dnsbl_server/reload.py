@@ -8,7 +8,7 @@ those that differ, through the loader process, and takes the outcome into servic
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,8 +67,19 @@ class _File:
 class Reloader:
     """Keeps a service supplied with the zones that a set of paths holds."""
 
-    def __init__(self, paths: tuple[str, ...], service: Service, identity: Identity, loader: Loader, poll: float):
-        """paths: zone files and directories; poll: seconds between two looks that nothing else asked for."""
+    def __init__(
+        self,
+        paths: tuple[str, ...],
+        service: Service,
+        identity: Identity,
+        loader: Loader,
+        poll: float,
+        on_request: Callable[[bool], None] = lambda has_begun: None,
+    ) -> None:
+        """paths: zone files and directories; poll: seconds between two looks that nothing else asked for; on_request:
+        told when a load of everything begins, and when it has ended.
+        """
+        self._on_request = on_request
         self._paths = paths
         self._service = service
         self._identity = identity
@@ -113,6 +124,8 @@ class Reloader:
         self._hint()  # what changed between the first load and the first watch
         while True:
             force = await self._next()
+            if force:
+                self._on_request(True)
             try:
                 await self._look(force)
             except Exception as error:
@@ -124,6 +137,8 @@ class Reloader:
                 self._retry_delay = min(2 * self._retry_delay, _RETRY[1])
             else:
                 self._retry_at, self._retry_delay = 0.0, _RETRY[0]
+            if force:
+                self._on_request(False)
 
     def close_loader(self) -> None:
         """End a load that is under way; there is no other after it."""

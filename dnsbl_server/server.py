@@ -5,18 +5,22 @@ stop answers what has arrived. Knows how the parts fit together, and nothing of 
 """
 
 import asyncio
+import concurrent.futures.thread  # noqa: F401 - asyncio imports it late, when the user may not be able to read it
 import errno
 import logging
 import os
+import pwd
 import resource
 import signal
 import socket
+import sys
 from contextlib import AsyncExitStack, ExitStack
 
 from dnsbl_server import __version__
 from dnsbl_server.config import DEFAULT_LISTEN, Endpoint, Settings
 from dnsbl_server.loader import Loader, LoaderError
 from dnsbl_server.metrics import MetricsServer
+from dnsbl_server.notify import ServiceManager
 from dnsbl_server.problem import Problems
 from dnsbl_server.reload import Reloader
 from dnsbl_server.service import Service
@@ -54,6 +58,7 @@ class Server:
         self.reloader: Reloader | None = None
         self.ready = asyncio.Event()
         self._stop = asyncio.Event()
+        self._manager = ServiceManager()
 
     def stop(self) -> None:
         """Make `run` return."""
@@ -77,7 +82,7 @@ class Server:
         settings = self._settings
         loader = Loader(settings.load_timeout)
         identity = Identity(settings.version_text, settings.server_id)
-        reloader = Reloader(settings.zones, self.service, identity, loader, settings.poll_interval)
+        reloader = Reloader(settings.zones, self.service, identity, loader, settings.poll_interval, self._tell_reload)
         self.reloader = reloader
         stack.push_async_callback(reloader.close)
         self._handle_signals(reloader, stack)
@@ -88,6 +93,8 @@ class Server:
                 raise StartError(_cannot_listen(settings.metrics, "metrics", error)) from error
             stack.callback(metrics.close)
             self.metrics_endpoint = metrics.endpoint
+        # All that needs root is done: sockets are bound, and the zones are read by whoever answers from them.
+        _become(settings.user)
         if not await self._load(reloader):
             return
         sockets.pop_all()  # from here on the listeners own them
@@ -112,11 +119,13 @@ class Server:
             log.info("metrics on http://%s/metrics", self.metrics_endpoint)
         zones = len(self.service.snapshot.zones)
         log.info("ready: dnsbl-server %s serves %d zones with %d threads", __version__, zones, self._threads)
+        self._manager.ready(self._status())
         self.ready.set()
         reloading = asyncio.create_task(reloader.run())
         stopping = asyncio.create_task(self._stop.wait())
         await asyncio.wait((reloading, stopping), return_when=asyncio.FIRST_COMPLETED)
         log.info("stopping")
+        self._manager.stopping()
         for task in (reloading, stopping):
             task.cancel()
         reloader.close_loader()
@@ -142,6 +151,19 @@ class Server:
         if problems.errors:
             raise StartError("the zones have errors; nothing is served", problems)
         return True
+
+    def _tell_reload(self, has_begun: bool) -> None:
+        if has_begun:
+            self._manager.reloading()
+        else:
+            self._manager.ready(self._status())
+
+    def _status(self) -> str:
+        statuses = self.reloader.statuses.values() if self.reloader else ()
+        failed = sum(not status.last_succeeded for status in statuses)
+        entries = sum(status.entries for status in statuses)
+        served = f"{len(self.service.snapshot.zones)} zones, {entries} entries"
+        return f"{served}; {failed} zone files have errors" if failed else served
 
     def _handle_signals(self, reloader: Reloader, stack: AsyncExitStack) -> None:
         loop = asyncio.get_running_loop()
@@ -211,6 +233,30 @@ def _allow_descriptors(settings: Settings) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
     if allowed < wanted:
         log.warning("only %d open files are allowed, %d may be needed; see ulimit -n", allowed, wanted)
+
+
+def _become(name: str | None) -> None:
+    """Go on as another user, with its groups and no privileges; not as root, if it can be helped."""
+    if name is None:
+        if os.geteuid() == 0:
+            log.warning("running as root; name a user to go on as, with --user or the setting user")
+        return
+    try:
+        user = pwd.getpwnam(name)
+    except KeyError:
+        raise StartError(f"there is no user {name}; make one, like: useradd --system {name}") from None
+    if os.geteuid() == user.pw_uid:
+        return
+    try:
+        os.initgroups(name, user.pw_gid)
+        os.setgid(user.pw_gid)
+        os.setuid(user.pw_uid)
+    except PermissionError:
+        raise StartError(f"only root can go on as user {name}; start it as root, or without the setting user") from None
+    log.info("going on as user %s", name)
+    if not os.access(sys.executable, os.X_OK):
+        # It would fail at the first load, with an error that nobody understands.
+        raise StartError(f"user {name} cannot run {sys.executable}; install the program where all users can read it")
 
 
 def _set_receive_buffer(sock: socket.socket, size: int) -> None:

@@ -44,6 +44,7 @@ LAYERS = (
     "watch",
     "reload",
     "metrics",
+    "notify",
     "server",
     "cli",
     "__main__",

@@ -81,7 +81,7 @@ def test_signals_end_a_server_that_is_loading(place: Path, tmp_path: Path, numbe
         stall.wait()
         server.signal(number)
         assert server.wait() == 0
-    assert len(server.log) == 1
+    assert "loading zones" in server.log[-1]
     assert not any(Path(f"/proc/{pid}").exists() for pid in stall.pids())
 
 
@@ -120,5 +120,5 @@ def test_log_level(place: Path, tmp_path: Path) -> None:
         stall.wait()
         server.signal(signal.SIGTERM)
         assert server.wait() == 0
-    # At the usual level, that it loads would be the first line.
-    assert server.log == []
+    # At the usual level, that it loads would be a line.
+    assert not any(" info " in line for line in server.log)
