@@ -50,7 +50,7 @@ SANITIZED := ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=64 UBSAN_OPTIONS=pri
 	mkdir -p $@
 	cp -r $(COPIED) $@
 	rm -f $@/dnsbl_server/*.so $@/dnsbl_server/*.c
-	cd $@ && $(COMPILE) $(PYTHON_OF_BUILDS) setup.py --quiet build_ext --inplace
+	cd $@ && $(COMPILE) $(PYTHON_OF_BUILDS) setup.py --quiet build_ext --inplace --parallel 2
 
 checked: .build/checked  ## Test the compiled modules with every check on, compiled without a warning
 	cd $< && DNSBL_BUILD=checked PYTHONPATH=$(abspath $<) $(PYTHON_OF_BUILDS) -m pytest $(PROOF)
