@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 COMPILED := $(wildcard dnsbl_server/*.pyx dnsbl_server/*.pxd)
 
-.PHONY: serve test e2e check lint types format clean help
+.PHONY: serve test e2e check lint types format checked sanitized fuzz clean help FORCE
 
 help:  ## Show these targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,8 +34,46 @@ format: $(INSTALLED)  ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# The compiled modules once more, each time in a copy of the tree, with what proves that they are safe.
+COPIED := dnsbl_server fuzz tests zones pyproject.toml setup.py README.md LICENSE dnsbl-server.yaml
+PYTHON_OF_BUILDS := $(abspath $(BIN))/python
+# Of the tests those in which the compiled modules answer, and those of the builds themselves.
+PROOF := $(addprefix tests/,builds.py test_answer.py test_damaged.py test_engine.py test_fuzz_seeds.py test_packets.py \
+	test_service.py test_table.py test_tcp.py test_udp.py)
+CHECKED := -DDNSBL_CHECKED -UNDEBUG
+SANITIZERS := undefined,float-cast-overflow -fno-sanitize-recover=all -fno-omit-frame-pointer -g -O1
+# Memory that Python itself never gives back is no leak of ours.
+SANITIZED := ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=64 UBSAN_OPTIONS=print_stacktrace=1
+
+.build/checked: COMPILE = DNSBL_CFLAGS='$(CHECKED) -Wconversion -Werror'
+.build/sanitized: COMPILE = DNSBL_CFLAGS='$(CHECKED) -fsanitize=address,$(SANITIZERS)'
+.build/fuzz: COMPILE = CC=clang LDSHARED='clang -shared' DNSBL_CFLAGS='$(CHECKED) -fsanitize=fuzzer-no-link,address,$(SANITIZERS)'
+.build/checked .build/sanitized .build/fuzz: $(INSTALLED) FORCE
+	rm -rf $@
+	mkdir -p $@
+	cp -r $(COPIED) $@
+	rm -f $@/dnsbl_server/*.so $@/dnsbl_server/*.c
+	cd $@ && $(COMPILE) $(PYTHON_OF_BUILDS) setup.py --quiet build_ext --inplace --parallel 2
+
+checked: .build/checked  ## Test the compiled modules with every check on, compiled without a warning
+	cd $< && DNSBL_BUILD=checked PYTHONPATH=$(abspath $<) $(PYTHON_OF_BUILDS) -m pytest $(PROOF)
+
+sanitized: .build/sanitized  ## Test them under AddressSanitizer and UndefinedBehaviorSanitizer
+	cd $< && DNSBL_BUILD=sanitized PYTHONPATH=$(abspath $<) $(SANITIZED) PYTHONMALLOC=malloc \
+	    LD_PRELOAD=$$(gcc -print-file-name=libasan.so) $(PYTHON_OF_BUILDS) -m pytest $(PROOF)
+
+SECONDS := 600
+.build/atheris: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --target $@ atheris
+
+fuzz: .build/fuzz .build/atheris  ## Fuzz them against their specification: make fuzz SECONDS=600 (needs clang)
+	mkdir -p .build/corpus
+	cd $< && PYTHONPATH=$(abspath .build/atheris) $(SANITIZED) LD_PRELOAD=$(abspath .build/atheris)/asan_with_fuzzer.so \
+	    $(PYTHON_OF_BUILDS) -m fuzz -max_total_time=$(SECONDS) -max_len=1000 -timeout=10 -dict=fuzz/dns.dict \
+	    -print_final_stats=1 ../corpus fuzz/seeds
+
 clean:  ## Remove what was installed and cached
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .build build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -f dnsbl_server/*.c dnsbl_server/*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

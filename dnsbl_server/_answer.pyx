@@ -5,8 +5,9 @@ for every message, or ODD for the few kinds that are left to Python (the zone's 
 than 0). Property tests hold it to that. Pure: no socket, no clock, no allocation while it answers.
 
 Nothing that a client sends and nothing that stands in a table leads out of its bounds. A table is checked whole when
-it is opened (`Table`), so the code behind trusts it; a message is trusted with nothing. Built with DNSBL_CHECKED, each
-access is checked all the same, and a wrong one ends the process: the tests run that build too.
+it is opened (`Table`), so the code behind trusts it; a message is trusted with nothing. Built with DNSBL_CHECKED, what
+leads into a table is checked all the same, and a wrong step ends the process; with AddressSanitizer, so does every byte
+read behind the end of a message. The tests run these builds too.
 """
 
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
@@ -21,11 +22,25 @@ cdef extern from *:
     #else
     #define CHECK(condition) ((void)0)
     #endif
+    /* The rest of a buffer, behind the message in it, is out of bounds while the message is read. */
+    #ifndef __has_feature
+    #define __has_feature(feature) 0
+    #endif
+    #if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+    #include <sanitizer/asan_interface.h>
+    #define SEAL(start, size) __asan_poison_memory_region((start), (size))
+    #define UNSEAL(start, size) __asan_unpoison_memory_region((start), (size))
+    #else
+    #define SEAL(start, size) ((void)0)
+    #define UNSEAL(start, size) ((void)0)
+    #endif
     #define PREFETCH(place) __builtin_prefetch(place)
     #define SWAP32(number) __builtin_bswap32(number)
     #define SWAP64(number) __builtin_bswap64(number)
     """
     void CHECK(bint condition) noexcept nogil
+    void SEAL(const uint8_t* start, uint32_t size) noexcept nogil
+    void UNSEAL(const uint8_t* start, uint32_t size) noexcept nogil
     void PREFETCH(const void* place) noexcept nogil
     uint32_t SWAP32(uint32_t number) noexcept nogil
     uint64_t SWAP64(uint64_t number) noexcept nogil
@@ -365,6 +380,7 @@ cdef inline uint32_t find4(const Zone* zone, uint32_t address) noexcept nogil:
         CHECK(low + half < zone.count4)
         low += half * <uint32_t>(zone.first4[low + half] <= address)
         count -= half
+    CHECK(not count or low < zone.count4)
     if not count or zone.first4[low] > address:
         if not low:
             return 0
@@ -392,6 +408,7 @@ cdef inline uint32_t find6(const Zone* zone, const Address* address) noexcept no
         high = get64(at)
         low += half * <uint64_t>((high < address.high) | ((high == address.high) & (get64(at + 8) <= address.low)))
         count -= half
+    CHECK(low < zone.count6)
     at = zone.first6 + 16 * low
     high = get64(at)
     if high > address.high or (high == address.high and get64(at + 8) > address.low):
@@ -410,11 +427,13 @@ cdef const uint8_t* find(const Zone* zone, const Address* address, double now) n
     cdef uint64_t expires
     while number:
         CHECK(number <= zone.answer_count)
+        CHECK(<uint64_t>zone.offsets[number] + ANSWER_SIZE <= zone.answers_size)
         answer = zone.answers + zone.offsets[number]
         expires = native64(answer)
         if not expires or <double>expires > now:
             return answer
         # Smaller than this one: the check of the table made sure of it.
+        CHECK(native32(answer + 8) < number)
         number = native32(answer + 8)
     return NULL
 
@@ -589,7 +608,7 @@ cdef int answer_listed(const Zone* zone, uint8_t* packet, const Query* query, co
     cdef const uint8_t* code = answer + ANSWER_SIZE
     cdef const uint8_t* described = code + 4 * codes
     cdef uint64_t size = query.end + opt_size(query)
-    cdef uint64_t left
+    cdef double left
     cdef uint8_t* at = packet + query.end
     cdef uint8_t shown[MAX_ADDRESS]
     cdef uint32_t shown_size = 0
@@ -599,7 +618,7 @@ cdef int answer_listed(const Zone* zone, uint8_t* packet, const Query* query, co
     verdict.hit_count = texts
     if expires:
         # Nothing is kept by a resolver for longer than it holds.
-        left = <uint64_t>(<double>expires - now)
+        left = <double>expires - now
         if left < ttl:
             ttl = <uint32_t>left
     if query.qtype == TYPE_TXT:
@@ -670,13 +689,19 @@ cdef int prepare(const Names* names, uint8_t* packet, uint32_t size, Query* quer
     cdef const Zone* zone
     cdef uint32_t front = 0
     cdef bint exists = False
+    cdef bint is_query
     verdict.zone = NO_ZONE
     verdict.qtype = 0
     verdict.hit_count = 0
     verdict.outcome = DROPPED
     if size < HEADER_SIZE or packet[2] & QR:
         return SILENT
-    if not parse_query(packet, size, query, &labels):
+    if size < MIN_BUFFER:
+        SEAL(packet + size, MIN_BUFFER - size)
+    is_query = parse_query(packet, size, query, &labels)
+    if size < MIN_BUFFER:
+        UNSEAL(packet + size, MIN_BUFFER - size)
+    if not is_query:
         if packet[2] & OPCODE:
             verdict.outcome = NOTIMP
             put_header(packet, QR, RCODE_NOTIMP, False)
@@ -799,6 +824,9 @@ cdef bint check_answers(const Zone* zone) noexcept nogil:
             return False
         codes = native16(answer + 16)
         texts = native16(answer + 18)
+        # What is listed has a record of either type.
+        if not codes or not texts:
+            return False
         if offset + ANSWER_SIZE + 4 * <uint64_t>codes + TEXT_SIZE * <uint64_t>texts > zone.answers_size:
             return False
         answer += ANSWER_SIZE + 4 * codes
@@ -857,7 +885,7 @@ cdef class Table:
     cdef uint32_t labels
     cdef object sections
 
-    def __init__(self, sections, uint32_t lists):
+    def __cinit__(self, sections, uint32_t lists):
         """sections: memory by name, as table.py lays it out; lists: of the zone. Raises ValueError."""
         cdef Zone* zone = &self.zone
         cdef uint64_t size = 0
@@ -908,7 +936,7 @@ cdef class Table:
 cdef class Directory:
     """The tables of a snapshot with the names of their zones: all that native answers are made from."""
 
-    def __init__(self, tables):
+    def __cinit__(self, tables):
         """tables: one for each zone; they are numbered in this order."""
         cdef Table table
         cdef uint32_t number = 0

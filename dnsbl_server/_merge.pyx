@@ -12,7 +12,6 @@ only below an index that is bounded by a count in the same few lines.
 
 from array import array
 
-from cpython cimport array
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 
@@ -55,7 +54,7 @@ cdef int flatten_into(
     bytes nested,
     extend,
 ) except -1:
-    cdef size_t at, kinds_known = kinds.shape[0]
+    cdef size_t at, kinds_known = <size_t> kinds.shape[0]
     cdef uint32_t kind
     cdef int number
     cdef unsigned depth = 0
@@ -83,7 +82,7 @@ cdef int flatten_into(
                 number = extend(kind, stack[depth - 1].number)
         if depth == MAX_DEPTH or number < 0:
             raise ValueError("not sorted prefixes, or no number")
-        span.number = number
+        span.number = <uint32_t> number
         stack[depth] = span
         depth += 1
         part.first = span.first
@@ -186,10 +185,12 @@ cdef int lay_into(Spans out, Span *under, size_t under_count, Span *over, size_t
     while i < under_count and j < over_count:
         if a.first < b.first:
             part = a
-            part.last = min(a.last, b.first - 1)
+            if part.last >= b.first:
+                part.last = b.first - 1
         elif b.first < a.first:
             part = b
-            part.last = min(b.last, a.first - 1)
+            if part.last >= a.first:
+                part.last = a.first - 1
         else:
             part = a
             part.last = min(a.last, b.last)
@@ -242,7 +243,7 @@ def intervals(Spans spans, uint32_t[::1] answers, resolve):
 
 cdef int answer_all(Spans spans, Span *data, uint32_t[::1] answers, resolve) except -1:
     """Replace all numbers by their answers, in place: joined, the spans are never more."""
-    cdef size_t at, count = spans.count, known = answers.shape[0]
+    cdef size_t at, count = spans.count, known = <size_t> answers.shape[0]
     cdef Span span
     spans.count = 0
     for at in range(count):
@@ -256,31 +257,37 @@ cdef int answer_all(Spans spans, Span *data, uint32_t[::1] answers, resolve) exc
     return 0
 
 
+cdef column(size_t count):
+    return array("I", bytes(4)) * count
+
+
 cdef tuple columns4(Spans spans):
-    cdef array.array firsts = array.clone(array("I"), spans.count, False)
-    cdef array.array lasts = array.clone(array("I"), spans.count, False)
-    cdef array.array numbers = array.clone(array("I"), spans.count, False)
+    firsts, lasts, numbers = column(spans.count), column(spans.count), column(spans.count)
+    cdef uint32_t[::1] first = firsts
+    cdef uint32_t[::1] last = lasts
+    cdef uint32_t[::1] number = numbers
     cdef Span4 *data = <Span4 *> spans.data
     cdef size_t at
     for at in range(spans.count):
-        firsts.data.as_uints[at] = data[at].first
-        lasts.data.as_uints[at] = data[at].last
-        numbers.data.as_uints[at] = data[at].number
+        first[at] = data[at].first
+        last[at] = data[at].last
+        number[at] = data[at].number
     return firsts, lasts, numbers
 
 
 cdef tuple columns6(Spans spans):
     cdef bytearray firsts = bytearray(16 * spans.count)
     cdef bytearray lasts = bytearray(16 * spans.count)
-    cdef array.array numbers = array.clone(array("I"), spans.count, False)
+    numbers = column(spans.count)
     cdef uint8_t *first = firsts
     cdef uint8_t *last = lasts
+    cdef uint32_t[::1] number = numbers
     cdef Span6 *data = <Span6 *> spans.data
     cdef size_t at
     for at in range(spans.count):
         big_endian(data[at].first, first + 16 * at)
         big_endian(data[at].last, last + 16 * at)
-        numbers.data.as_uints[at] = data[at].number
+        number[at] = data[at].number
     return firsts, lasts, numbers
 
 

@@ -27,7 +27,7 @@ def fingerprints(seeded_spans):
     seeded_spans = tuple(seeded_spans)
     for _, spans in seeded_spans:
         count += spans.count
-    cdef bytes prints = PyBytes_FromStringAndSize(NULL, SIZE * count)
+    cdef bytes prints = PyBytes_FromStringAndSize(NULL, <Py_ssize_t> (SIZE * count))
     cdef uint8_t *target = <uint8_t *> PyBytes_AS_STRING(prints)
     for seed, spans in seeded_spans:
         if spans.version == 4:
@@ -42,8 +42,8 @@ def fingerprints(seeded_spans):
 def count_changes(const uint8_t[::1] before, const uint8_t[::1] after):
     """How many fingerprints one set has that the one before has not, and the other way round."""
     cdef size_t i = 0, j = 0
-    cdef size_t olds = before.shape[0] // SIZE
-    cdef size_t news = after.shape[0] // SIZE
+    cdef size_t olds = <size_t> before.shape[0] // SIZE
+    cdef size_t news = <size_t> after.shape[0] // SIZE
     cdef size_t added = 0, removed = 0
     cdef uint32_t old, new
     while i < olds and j < news:
@@ -115,5 +115,5 @@ cdef void sort_by(const uint8_t *source, uint8_t *target, size_t count, unsigned
         digit = (print >> shift) & (DIGITS - 1)
         target[SIZE * starts[digit]] = print & 0xFF
         target[SIZE * starts[digit] + 1] = print >> 8 & 0xFF
-        target[SIZE * starts[digit] + 2] = print >> 16
+        target[SIZE * starts[digit] + 2] = <uint8_t> (print >> 16)
         starts[digit] += 1

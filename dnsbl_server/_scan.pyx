@@ -38,7 +38,7 @@ def scan(bytes block, uint64_t line, Py_ssize_t longest, Spans v4, Spans v6, odd
     while start < end:
         if number > UINT32_MAX:
             raise OverflowError("too many lines")
-        newline = <uchar *> memchr(start, c"\n", end - start)
+        newline = <uchar *> memchr(start, c"\n", <size_t> (end - start))
         if newline == NULL:
             newline = end
         if newline - start > longest or not read_line(start, newline, <uint32_t> number, v4, v6):
@@ -232,4 +232,4 @@ cdef unsigned digit_of(unsigned char character) noexcept:
     if c"0" <= character <= c"9":
         return character - c"0"
     character |= 0x20
-    return character - c"a" + 10 if c"a" <= character <= c"f" else 16
+    return <unsigned> (character - c"a" + 10) if c"a" <= character <= c"f" else 16

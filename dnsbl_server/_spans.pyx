@@ -15,8 +15,12 @@ from libc.stdlib cimport free, malloc, qsort, realloc
 from libc.string cimport memcpy
 
 cdef extern from *:
-    int count_leading_zeros "__builtin_clzll" (unsigned long long) nogil
-    int count_trailing_zeros "__builtin_ctzll" (unsigned long long) nogil
+    """
+    #define count_leading_zeros(number) ((unsigned) __builtin_clzll(number))
+    #define count_trailing_zeros(number) ((unsigned) __builtin_ctzll(number))
+    """
+    unsigned count_leading_zeros(unsigned long long number) nogil
+    unsigned count_trailing_zeros(unsigned long long number) nogil
 
 cdef enum:
     # Bits of a digit of the radix sort: 2,048 counters fit the first-level cache.
@@ -42,7 +46,7 @@ cdef class Spans:
         free(self.data)
 
     def __len__(self):
-        return self.count
+        return <Py_ssize_t> self.count
 
     def append(self, first, last, uint32_t number):
         """Add a span. Raises OverflowError for an address or a number that does not fit, ValueError for last < first."""
@@ -208,7 +212,9 @@ cdef unsigned bit_length(address128 number) noexcept nogil:
     cdef uint64_t low = <uint64_t> number
     if high:
         return 128 - count_leading_zeros(high)
-    return 64 - count_leading_zeros(low) if low else 0
+    if low:
+        return 64 - count_leading_zeros(low)
+    return 0
 
 
 cdef unsigned trailing_zeros(address128 number, unsigned bits) noexcept nogil:
@@ -216,7 +222,9 @@ cdef unsigned trailing_zeros(address128 number, unsigned bits) noexcept nogil:
     cdef uint64_t low = <uint64_t> number
     if low:
         return count_trailing_zeros(low)
-    return 64 + count_trailing_zeros(<uint64_t> (number >> 64)) if number else bits
+    if number:
+        return 64 + count_trailing_zeros(<uint64_t> (number >> 64))
+    return bits
 
 
 cdef unsigned digit_of(Span span, unsigned shift, unsigned bits) noexcept nogil:
@@ -309,7 +317,7 @@ cdef tuple find_duplicates(Span *spans, size_t count, int version):
     cdef Duplicate *pairs = NULL
     cdef Spans shared = Spans(version)
     for at in range(1, count):
-        found += spans[at].first == spans[at - 1].first and spans[at].last == spans[at - 1].last
+        found += <size_t> (spans[at].first == spans[at - 1].first and spans[at].last == spans[at - 1].last)
     laters, earliers = array("I"), array("I")
     if not found:
         return laters, earliers, shared

@@ -50,6 +50,8 @@ _BODY = _HEADER.size + len(_SECTIONS) * _SECTION.size
 _ANSWER = struct.Struct("<QIIHH")
 _TEXT = struct.Struct("<HHI")
 _SOA = struct.Struct("!HHIH")
+# What a section raises that was written by nobody.
+_WRONG_SECTION = (AttributeError, LookupError, RecursionError, TypeError, ValueError, struct.error)
 
 
 class TableError(ValueError):
@@ -163,11 +165,14 @@ class ZoneTable:
         self.size: int = size
         try:
             self._open(sections)
-        except (KeyError, TypeError, ValueError) as error:
+        except _WRONG_SECTION as error:
             raise TableError(f"a section is not what it should be: {error}") from error
 
     def _open(self, sections: dict[str, memoryview]) -> None:
         self.meta: dict[str, Any] = json.loads(bytes(sections["meta"]))
+        # The engine has the zone's name and its SOA record from the sections, and Python has them from here.
+        if sections["name"] != encode_name(self.meta["zone"]) or sections["soa"] != _soa(self.meta):
+            raise TableError("its name or its SOA record is not that of the zone")
         self.native = Table(sections, len(self.meta["lists"]))
         self.soa = bytes(sections["soa"][_SOA.size :])
         self._first4 = sections["first4"].cast("I")

@@ -181,9 +181,11 @@ def build_answer(
 ) -> tuple[bytes, bool]:
     """The answer, and whether it was cut because it is longer than `limit` bytes (RFC 2181 section 9)."""
     flags = AA if authoritative else 0
-    packet = _pack(query, rcode, flags, answers, authority)
-    if len(packet) <= limit:
-        return packet, False
+    # Where the data alone is too long it need not be put together; more than 65,535 bytes could not be.
+    if sum(len(record.rdata) for record in (*answers, *authority)) <= limit:
+        packet = _pack(query, rcode, flags, answers, authority)
+        if len(packet) <= limit:
+            return packet, False
     return _pack(query, rcode, flags | TC, (), ()), True
 
 

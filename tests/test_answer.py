@@ -11,9 +11,7 @@ from dnsbl_server.respond import Outcome
 from dnsbl_server.zone import Zone
 from tests import oracle
 from tests.conftest import NOW
-from tests.sameness import Both, make_packet, snapshots
-
-EXAMPLES = 400
+from tests.sameness import EXAMPLES, Both, make_packet, snapshots
 
 
 @given(snapshots(), st.integers(0, 1 << 63))
