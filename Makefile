@@ -37,11 +37,11 @@ format: $(INSTALLED)  ## Format the code
 # The compiled modules once more, each time in a copy of the tree, with what proves that they are safe.
 COPIED := dnsbl_server fuzz tests zones pyproject.toml setup.py README.md LICENSE dnsbl-server.yaml
 PYTHON_OF_BUILDS := $(abspath $(BIN))/python
-# Of the tests those in which the compiled modules answer, and those of the builds themselves.
-PROOF := $(addprefix tests/,builds.py test_answer.py test_damaged.py test_engine.py test_fuzz_seeds.py test_packets.py \
-	test_service.py test_table.py test_tcp.py test_udp.py)
+# Of the tests those of the compiled modules, and of the builds themselves.
+PROOF := $(patsubst %,tests/%.py,builds test_answer test_damaged test_engine test_fuzz_seeds test_prints test_scan \
+	test_service test_spans test_table test_udp)
 CHECKED := -DDNSBL_CHECKED -UNDEBUG
-SANITIZERS := undefined,float-cast-overflow -fno-sanitize-recover=all -fno-omit-frame-pointer -g -O1
+SANITIZERS := undefined,float-cast-overflow -fno-sanitize-recover=all -fno-wrapv -fno-omit-frame-pointer -g -O1
 # Memory that Python itself never gives back is no leak of ours.
 SANITIZED := ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=64 UBSAN_OPTIONS=print_stacktrace=1
 
@@ -56,11 +56,11 @@ SANITIZED := ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=64 UBSAN_OPTIONS=pri
 	cd $@ && $(COMPILE) $(PYTHON_OF_BUILDS) setup.py --quiet build_ext --inplace --parallel 2
 
 checked: .build/checked  ## Test the compiled modules with every check on, compiled without a warning
-	cd $< && DNSBL_BUILD=checked PYTHONPATH=$(abspath $<) $(PYTHON_OF_BUILDS) -m pytest $(PROOF)
+	cd $< && DNSBL_BUILD=checked PYTHONPATH=$(abspath $<) $(PYTHON_OF_BUILDS) -m pytest --durations=25 $(PROOF)
 
 sanitized: .build/sanitized  ## Test them under AddressSanitizer and UndefinedBehaviorSanitizer
-	cd $< && DNSBL_BUILD=sanitized PYTHONPATH=$(abspath $<) $(SANITIZED) PYTHONMALLOC=malloc \
-	    LD_PRELOAD=$$(gcc -print-file-name=libasan.so) $(PYTHON_OF_BUILDS) -m pytest $(PROOF)
+	cd $< && DNSBL_BUILD=sanitized DNSBL_EXAMPLES=100 PYTHONPATH=$(abspath $<) $(SANITIZED) PYTHONMALLOC=malloc \
+	    LD_PRELOAD=$$(gcc -print-file-name=libasan.so) $(PYTHON_OF_BUILDS) -m pytest --durations=25 $(PROOF)
 
 SECONDS := 600
 .build/atheris: $(INSTALLED)

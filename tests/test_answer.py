@@ -1,5 +1,6 @@
 """The native answer is that of its specification, byte for byte, whatever is asked of whatever zone."""
 
+from collections.abc import Callable
 from random import Random
 
 import pytest
@@ -8,10 +9,12 @@ from hypothesis import strategies as st
 
 from dnsbl_server._answer import OUTCOMES
 from dnsbl_server.respond import Outcome
+from dnsbl_server.snapshot import Snapshot
 from dnsbl_server.zone import Zone
 from tests import oracle
 from tests.conftest import NOW
 from tests.sameness import EXAMPLES, Both, make_packet, snapshots
+from tests.test_packets import HOSTILE, LISTS, PACKETS, TEXT
 
 
 @given(snapshots(), st.integers(0, 1 << 63))
@@ -29,6 +32,30 @@ def test_any_packet_gets_the_answer_of_the_specification(world: tuple[Both, list
 def test_any_bytes_get_the_answer_of_the_specification(packet: bytes, tcp: bool) -> None:
     Both([]).check(packet, NOW, tcp)
     Both([]).check(packet[:2] + b"\1\0\0\1\0\0\0\0\0\0" + packet[2:], NOW, tcp)
+
+
+@pytest.fixture
+def both(snapshot_of: Callable[..., Snapshot]) -> Both:
+    snapshot = snapshot_of(f"{TEXT}lists:\n{LISTS}")
+    return Both([zone.table for zone in snapshot.zones.values()])
+
+
+@pytest.mark.parametrize("packet", PACKETS.values(), ids=PACKETS.keys())
+def test_packets_whole_cut_and_changed_anywhere(both: Both, packet: bytes) -> None:
+    for at in range(len(packet)):
+        both.check(packet[:at])
+        both.check(packet[:at] + packet[at + 1 :])
+        both.check(packet[:at] + packet[at:][:1] + packet[at:])
+        for bit in (0x01, 0x10, 0x80, 0xFF):
+            both.check(packet[:at] + bytes([packet[at] ^ bit]) + packet[at + 1 :])
+    for tcp in (False, True):
+        both.check(packet, tcp=tcp)
+
+
+@pytest.mark.parametrize("packet", HOSTILE.values(), ids=HOSTILE.keys())
+def test_hostile_packets(both: Both, packet: bytes) -> None:
+    both.check(packet, tcp=True)
+    both.check(packet[:4096])
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES)

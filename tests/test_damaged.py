@@ -279,10 +279,10 @@ def test_every_byte_changed(shape: str, mask: int) -> None:
 
 @pytest.mark.parametrize("damage", sorted({damage.__name__: damage for damage in DAMAGES}))
 @given(shape=st.sampled_from(SMALL), seed=st.integers(0, 1 << 63))
-@settings(max_examples=EXAMPLES // 4, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_any_damage_of_one_kind(damage: str, shape: str, seed: int) -> None:
     random = Random(seed)
-    for _ in range(5):
+    for _ in range(10):
         check(random, globals()[damage](random, TABLES[shape]))
 
 
@@ -290,18 +290,19 @@ def test_any_damage_of_one_kind(damage: str, shape: str, seed: int) -> None:
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_damages_of_all_kinds(shape: str, seed: int) -> None:
     random = Random(seed)
-    buffer = TABLES[shape]
-    for _ in range(random.randint(1, 4)):
-        buffer = random.choice(DAMAGES)(random, buffer)
-    check(random, buffer)
+    for _ in range(3):
+        buffer = TABLES[shape]
+        for _ in range(random.randint(1, 4)):
+            buffer = random.choice(DAMAGES)(random, buffer)
+        check(random, buffer)
 
 
 EXTREMES = {
     "a text of 65535 bytes": Answer((0x7F000002,), ((0, "x" * 65535),), 300),
     "a text of addresses": Answer((0x7F000002,), ((0, "\0" * 1700),), 300),
-    "texts of more than any message has": Answer((0x7F000002,), ((0, "x" * 500),) * 1000, 300),
+    "texts of more than any message has": Answer((0x7F000002,), ((0, "x" * 500),) * 132, 300),
     "codes as many as a message has": Answer((0x7F000002,) * 4092, ((0, ""),), 300),
-    "codes of more than any message has": Answer((0x7F000002,) * 65535, ((0, ""),), 300),
+    "codes of more than any message has": Answer((0x7F000002,) * 4200, ((0, ""),), 300),
     "an expiry as late as can be": Answer((0x7F000002,), ((0, ""),), 0xFFFFFFFF, (1 << 64) - 1),
     "an expiry behind the ends of numbers": Answer((0x7F000002,), ((0, ""),), 0xFFFFFFFF, 1 << 53 | 1),
 }
@@ -310,4 +311,4 @@ EXTREMES = {
 @pytest.mark.parametrize("extreme", EXTREMES)
 def test_what_no_compiler_writes(extreme: str) -> None:
     table = pack(META, columns4((0, 0xFFFFFFFF, 1)), columns6((0, (1 << 128) - 1, 1)), (EXTREMES[extreme],), b"")
-    check(Random(extreme), table, 200)
+    assert check(Random(extreme), table, 60)

@@ -160,9 +160,14 @@ def faults(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return library
 
 
+def preload(faults: Path, plan: str) -> dict[str, str]:
+    """The environment in which system calls fail; what is loaded first already, like a sanitizer, stays the first."""
+    return {"LD_PRELOAD": " ".join(filter(None, (os.environ.get("LD_PRELOAD"), str(faults)))), "FAULTS": plan}
+
+
 @pytest.mark.parametrize("stumble", STUMBLES)
 def test_a_system_call_that_fails_for_a_while_loses_nothing(zones: Path, faults: Path, stumble: str) -> None:
-    env = {"LD_PRELOAD": str(faults), "FAULTS": STUMBLES[stumble]}
+    env = preload(faults, STUMBLES[stumble])
     with ServerProcess(str(zones), "--threads", "1", env=env) as server:
         with closing(connect(server.host, server.port)) as client:
             server.signal(signal.SIGSTOP)
@@ -176,7 +181,7 @@ def test_a_system_call_that_fails_for_a_while_loses_nothing(zones: Path, faults:
 
 @pytest.mark.parametrize(("fault", "dropped"), [("EINVAL", 1), ("1,EPERM*3", 3), ("EAGAIN*102", 2)])
 def test_an_answer_that_cannot_be_sent_is_counted(zones: Path, faults: Path, fault: str, dropped: int) -> None:
-    env = {"LD_PRELOAD": str(faults), "FAULTS": fault}
+    env = preload(faults, fault)
     with ServerProcess(str(zones), "--threads", "1", env=env) as server:
         with closing(connect(server.host, server.port)) as client:
             server.signal(signal.SIGSTOP)
