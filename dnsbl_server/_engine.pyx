@@ -31,10 +31,10 @@ from dnsbl_server._answer cimport (
     Names,
     Query,
     Verdict,
-    fetch,
     finish,
     prepare,
     respond,
+    search,
 )
 
 cdef extern from * nogil:
@@ -129,7 +129,6 @@ cdef extern from * nogil:
 cdef enum:
     KINDS = 16                 # of query types that are counted apart
     BATCH = 64                 # packets taken in one go
-    AHEAD = 4                  # lookups whose memory is on its way
     ROUNDS = 16                # batches from one socket before the others get their turn
     MAX_PACKET = 4096          # the longest message that is a query; a longer one is not looked at behind its header
     STRIDE = MAX_PACKET + 192  # no multiple of 4096: buffers that far apart would share a few lines of the cache
@@ -496,16 +495,13 @@ cdef class Worker:
             if self.received[number].msg_hdr.msg_flags & MSG_TRUNC:
                 size = HEADER_SIZE
             self.done[number] = prepare(self.shape.names, packet, size, &self.queries[number], &self.verdicts[number])
-        for number in range(got + AHEAD):
-            # The memory of one lookup is on its way while others are made.
-            if number < got and self.done[number] == PENDING:
-                fetch(self.shape.names, &self.queries[number])
-            if number >= AHEAD and self.done[number - AHEAD] == PENDING:
-                packet = <uint8_t*>self.room[number - AHEAD].iov_base
-                self.done[number - AHEAD] = finish(self.shape.names, packet, False, now, &self.queries[number - AHEAD],
-                                                   &self.verdicts[number - AHEAD])
+        search(self.shape.names, self.queries, self.done, <uint32_t>got)
         for number in range(got):
             header = &self.received[number].msg_hdr
+            if self.done[number] == PENDING:
+                packet = <uint8_t*>self.room[number].iov_base
+                self.done[number] = finish(self.shape.names, packet, False, now, &self.queries[number],
+                                           &self.verdicts[number])
             if self.done[number] == ODD:
                 self._put_odd(socket, number)
                 continue
