@@ -7,16 +7,19 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 COMPILED := $(wildcard dnsbl_server/*.pyx dnsbl_server/*.pxd)
 
-.PHONY: serve test check lint types format checked sanitized fuzz clean help FORCE
+.PHONY: serve test e2e check lint types format checked sanitized fuzz clean help FORCE
 
 help:  ## Show these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: $(INSTALLED)  ## Run the server on the sample zones
 	$(BIN)/dnsbl-server serve zones
 
 test: $(INSTALLED)  ## Run the tests
 	$(BIN)/python -m pytest
+
+e2e: $(INSTALLED)  ## Run the end-to-end tests; needs root, and the Debian packages in e2e/packages
+	e2e/run
 
 check: lint types  ## Run what is checked besides the tests
 

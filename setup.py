@@ -10,7 +10,7 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 # The data plane, then the control plane.
-MODULES = ("_answer", "_engine", "_spans", "_scan", "_prints")
+MODULES = ("_answer", "_engine", "_spans", "_merge", "_scan", "_prints")
 
 FLAGS = ["-O0", "-g", "-UNDEBUG"] if os.environ.get("DNSBL_DEBUG") else ["-O2"]
 FLAGS += os.environ.get("DNSBL_CFLAGS", "").split()
@@ -26,6 +26,7 @@ setup(
             )
             for module in MODULES
         ],
+        build_dir="build",  # the C files, which nobody needs afterwards
         compiler_directives={"language_level": 3, "wraparound": False, "cdivision": True},
     )
 )

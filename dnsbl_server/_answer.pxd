@@ -59,6 +59,10 @@ cdef struct Query:
     bint has_edns
     bint do_bit
     bint exists                  # because names below it do, or may
+    # What `search` works with, and the number of the answer that it finds.
+    uint32_t low
+    uint32_t left
+    uint32_t found
 
 cdef struct Verdict:
     # What there is to count of a message, besides its answer.
@@ -88,9 +92,9 @@ cdef enum:
     # A message's buffer has room for this, however short it is, and for MAX_TCP with TCP.
     MIN_BUFFER = 2048
 
-# `respond` is `prepare` and `finish`; who has many messages may `fetch` for one while another is answered.
+# `respond` is these three, one after the other, for one message.
 cdef int prepare(const Names* names, uint8_t* packet, uint32_t size, Query* query, Verdict* verdict) noexcept nogil
-cdef void fetch(const Names* names, const Query* query) noexcept nogil
+cdef void search(const Names* names, Query* queries, const int* done, uint32_t count) noexcept nogil
 cdef int finish(const Names* names, uint8_t* packet, bint tcp, double now, Query* query,
                 Verdict* verdict) noexcept nogil
 cdef int respond(const Names* names, uint8_t* packet, uint32_t size, bint tcp, double now,

@@ -77,6 +77,7 @@ cdef enum:
     POINTER_SIZE = 2
     OPT_SIZE = 11
     NO_NIBBLE = 0xFF
+    AHEAD = 4                  # lookups of IPv4 addresses whose memory is on its way
     MAX_STRING = 255
     MAX_ADDRESS = 40
     MAPPED = 0xFFFF            # the third quarter of an IPv4-mapped address
@@ -345,13 +346,10 @@ cdef bint parse_reversed(const uint8_t* packet, const Labels* labels, uint32_t c
 
 # Lookups --------------------------------------------------------------------------------------------------------------
 
-cdef void fetch(const Names* names, const Query* query) noexcept nogil:
-    """Have the processor bring what `finish` will need, while there is something else to do; `prepare` did the index."""
-    cdef const Zone* zone = &names.zones[query.zone]
+cdef inline void fetch4(const Zone* zone, const Query* query) noexcept nogil:
+    """Have the processor bring the intervals that the index leads to; `prepare` has had it bring the index."""
     cdef uint32_t bucket = <uint32_t>(<uint64_t>query.address.v4 >> zone.shift4)
     cdef uint64_t low, count
-    if query.address.version != 4:
-        return
     CHECK(bucket + 1 < zone.index4_size)
     low = zone.index4[bucket]
     count = zone.index4[bucket + 1] - low
@@ -389,40 +387,73 @@ cdef inline uint32_t find4(const Zone* zone, uint32_t address) noexcept nogil:
     return zone.end4[2 * low + 1] if address <= zone.end4[2 * low] else 0
 
 
-cdef inline uint32_t find6(const Zone* zone, const Address* address) noexcept nogil:
-    """The number of the answer for an IPv6 address, 0 where it is not listed."""
-    cdef uint64_t low = 0
-    cdef uint64_t count = zone.count6
-    cdef uint64_t half, high
-    cdef const uint8_t* at
-    if not count:
-        return 0
-    # The last interval that starts at or before the address, or the first. Both halves are fetched before it is known
-    # which one goes on.
-    while count > 1:
-        half = count >> 1
-        PREFETCH(zone.first6 + 16 * (low + half // 2))
-        PREFETCH(zone.first6 + 16 * (low + half + half // 2))
-        CHECK(low + half < zone.count6)
-        at = zone.first6 + 16 * (low + half)
-        high = get64(at)
-        low += half * <uint64_t>((high < address.high) | ((high == address.high) & (get64(at + 8) <= address.low)))
-        count -= half
-    CHECK(low < zone.count6)
-    at = zone.first6 + 16 * low
-    high = get64(at)
-    if high > address.high or (high == address.high and get64(at + 8) > address.low):
-        return 0
-    at = zone.last6 + 16 * low
-    high = get64(at)
-    if high < address.high or (high == address.high and get64(at + 8) < address.low):
-        return 0
-    return zone.answer6[low]
+cdef inline void halve6(const Zone* zone, Query* query) noexcept nogil:
+    """One step towards the last interval that starts at or before an IPv6 address, or the first one."""
+    cdef uint32_t half = query.left >> 1
+    cdef const uint8_t* at = zone.first6 + 16 * <uint64_t>(query.low + half)
+    cdef uint64_t high = get64(at)
+    CHECK(query.low + half < zone.count6)
+    query.low += half * <uint32_t>(
+        (high < query.address.high) | ((high == query.address.high) & (get64(at + 8) <= query.address.low))
+    )
+    query.left -= half
+    PREFETCH(zone.first6 + 16 * <uint64_t>(query.low + (query.left >> 1)))
 
 
-cdef const uint8_t* find(const Zone* zone, const Address* address, double now) noexcept nogil:
-    """The answer for an address at a time, or NULL where it is not listed."""
-    cdef uint32_t number = find4(zone, address.v4) if address.version == 4 else find6(zone, address)
+cdef inline uint32_t find6(const Zone* zone, const Query* query) noexcept nogil:
+    """The number of the answer for an IPv6 address whose interval is found; 0 where it is not listed."""
+    cdef const Address* address = &query.address
+    cdef const uint8_t* first = zone.first6 + 16 * <uint64_t>query.low
+    cdef const uint8_t* last = zone.last6 + 16 * <uint64_t>query.low
+    cdef uint64_t high
+    if not zone.count6:
+        return 0
+    CHECK(query.low < zone.count6)
+    high = get64(first)
+    if high > address.high or (high == address.high and get64(first + 8) > address.low):
+        return 0
+    high = get64(last)
+    if high < address.high or (high == address.high and get64(last + 8) < address.low):
+        return 0
+    return zone.answer6[query.low]
+
+
+cdef void search(const Names* names, Query* queries, const int* done, uint32_t count) noexcept nogil:
+    """Look up the addresses of those messages of a batch that are PENDING.
+
+    A lookup mostly waits for memory, and so several of them wait at the same time: those of IPv6 addresses go step by
+    step, all of the batch side by side, and those of IPv4 addresses have only one step.
+    """
+    cdef uint32_t number
+    cdef bint is_halved = True
+    cdef Query* query
+    cdef const Zone* zone
+    for number in range(count):
+        query = &queries[number]
+        query.low = query.left = query.found = 0
+        if done[number] == PENDING and query.address.version == 6:
+            query.left = names.zones[query.zone].count6
+    while is_halved:
+        is_halved = False
+        for number in range(count):
+            if queries[number].left > 1:
+                halve6(&names.zones[queries[number].zone], &queries[number])
+                is_halved = True
+    for number in range(count + AHEAD):
+        if number < count and done[number] == PENDING and queries[number].address.version == 4:
+            fetch4(&names.zones[queries[number].zone], &queries[number])
+        if number < AHEAD or done[number - AHEAD] != PENDING:
+            continue
+        query = &queries[number - AHEAD]
+        zone = &names.zones[query.zone]
+        if query.address.version == 4:
+            query.found = find4(zone, query.address.v4)
+        elif query.address.version == 6:
+            query.found = find6(zone, query)
+
+
+cdef const uint8_t* find_current(const Zone* zone, uint32_t number, double now) noexcept nogil:
+    """The answer with a number, or the one that follows it by now; NULL where the address is not listed."""
     cdef const uint8_t* answer
     cdef uint64_t expires
     while number:
@@ -683,7 +714,8 @@ cdef inline void put_header(uint8_t* packet, uint32_t flags, uint32_t rcode, bin
 cdef int prepare(const Names* names, uint8_t* packet, uint32_t size, Query* query, Verdict* verdict) noexcept nogil:
     """Read a message, and answer it in its own buffer if that takes no lookup.
 
-    Returns the size of the answer, SILENT, ODD (the message is untouched), or PENDING: then `finish` answers.
+    Returns the size of the answer, SILENT, ODD (the message is untouched), or PENDING: then `search` and `finish`
+    answer it.
     """
     cdef Labels labels
     cdef const Zone* zone
@@ -738,7 +770,7 @@ cdef int finish(const Names* names, uint8_t* packet, bint tcp, double now, Query
                 Verdict* verdict) noexcept nogil:
     """Answer what `prepare` left PENDING: the size of the answer."""
     cdef const Zone* zone = &names.zones[query.zone]
-    cdef const uint8_t* answer = NULL
+    cdef const uint8_t* answer = find_current(zone, query.found, now)
     cdef uint32_t limit = MIN_UDP
     cdef uint32_t rcode = 0
     cdef int size
@@ -746,8 +778,6 @@ cdef int finish(const Names* names, uint8_t* packet, bint tcp, double now, Query
         limit = MAX_TCP
     elif query.has_edns and query.edns_size > MIN_UDP:
         limit = query.edns_size if query.edns_size < MAX_UDP else MAX_UDP
-    if query.address.version:
-        answer = find(zone, &query.address, now)
     if answer == NULL and not query.exists:
         rcode = RCODE_NXDOMAIN
     put_header(packet, QR_AA, rcode, query.has_edns)
@@ -771,6 +801,7 @@ cdef int respond(const Names* names, uint8_t* packet, uint32_t size, bint tcp, d
     """Answer a message in its own buffer: the size of the answer, SILENT or ODD."""
     cdef Query query
     cdef int done = prepare(names, packet, size, &query, verdict)
+    search(names, &query, &done, 1)
     return finish(names, packet, tcp, now, &query, verdict) if done == PENDING else done
 
 

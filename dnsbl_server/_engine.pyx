@@ -6,7 +6,7 @@ what was answered, and the queue of what is left to Python. Knows neither zones 
 A worker is a thread with sockets of its own, which outlive every reload: epoll_wait, recvmmsg, answer in place,
 sendmmsg. It never allocates, locks or waits for anything but its sockets.
 
-    adopt (control plane)                    worker, before each batch
+    adopt, retire (control plane)            worker, before each batch
       view := new                              seen := the generation of view
       wait until no worker's `seen` is older   ... answers from that view only ...
       free the old view                        asleep in epoll_wait: seen := ASLEEP
@@ -31,10 +31,10 @@ from dnsbl_server._answer cimport (
     Names,
     Query,
     Verdict,
-    fetch,
     finish,
     prepare,
     respond,
+    search,
 )
 
 cdef extern from * nogil:
@@ -93,7 +93,7 @@ cdef extern from * nogil:
     cmsghdr* CMSG_FIRSTHDR(msghdr* header)
     cmsghdr* CMSG_NXTHDR(msghdr* header, cmsghdr* before)
     uint8_t* CMSG_DATA(cmsghdr* header)
-    int IPPROTO_IP, IPPROTO_IPV6, IP_PKTINFO, IPV6_PKTINFO, MSG_DONTWAIT
+    int IPPROTO_IP, IPPROTO_IPV6, IP_PKTINFO, IPV6_PKTINFO, MSG_DONTWAIT, MSG_TRUNC
     int recvmmsg(int fd, mmsghdr* messages, unsigned int count, int flags, void* timeout)
     int sendmmsg(int fd, mmsghdr* messages, unsigned int count, int flags)
     ssize_t sendmsg(int fd, const msghdr* message, int flags)
@@ -122,24 +122,22 @@ cdef extern from * nogil:
     struct timespec:
         long tv_sec
         long tv_nsec
-    int CLOCK_REALTIME
+    int CLOCK_REALTIME, CLOCK_MONOTONIC
     int clock_gettime(int clock, timespec* now)
     int nanosleep(const timespec* time, timespec* left)
 
 cdef enum:
     KINDS = 16                 # of query types that are counted apart
     BATCH = 64                 # packets taken in one go
-    AHEAD = 4                  # lookups whose memory is on its way
     ROUNDS = 16                # batches from one socket before the others get their turn
-    LAST_ROUNDS = 256          # batches from one socket that are still answered at the end
-    MAX_PACKET = 4096          # the longest message that is a query; more is cut off, and so answered with FORMERR
+    MAX_PACKET = 4096          # the longest message that is a query; a longer one is not looked at behind its header
     STRIDE = MAX_PACKET + 192  # no multiple of 4096: buffers that far apart would share a few lines of the cache
     CONTROL = 64
     CONTROL_WORDS = 8
     MAX_SOCKETS = 256
     STOP = 0xFFFFFFFF
-    SEND_TRIES = 100           # a millisecond each, while the socket takes no more
-    PATIENCE = 20000           # a twentieth of a millisecond each, until an old view is kept for later
+    SEND_TRIES = 100           # a millisecond each, that sockets which take no more are waited for
+    HEADER_SIZE = 12
 
 # What a view counted: (over TCP, zone or None, kind, outcome, count), and (zone, list, count).
 Queries = list[tuple[bool, int | None, int, int, int]]
@@ -147,6 +145,15 @@ Hits = list[tuple[int, int, int]]
 
 cdef uint64_t ASLEEP = <uint64_t>-1
 cdef uint64_t WAKING = 0
+cdef double LAST_WORK = 0.3    # seconds that a worker goes on after `stop`, if there is something to answer
+cdef double PATIENCE = 0.05    # seconds that `retire` waits for workers
+
+
+cdef double clock(int which) noexcept nogil:
+    """Seconds on one of the kernel's clocks."""
+    cdef timespec now
+    clock_gettime(which, &now)
+    return <double>now.tv_sec + 1e-9 * <double>now.tv_nsec
 
 
 # What workers answer from ---------------------------------------------------------------------------------------------
@@ -254,46 +261,52 @@ cdef class Engine:
         self.views = []
         self.blocks = workers + 1
         self.adopt(Directory(()), None)
+        self.retire()
 
     def __dealloc__(self):
         free(self.buffer)
 
     def adopt(self, Directory directory not None, context):
-        """Answer from a directory from now on; return the final counts of those that no worker uses any more.
-
-        For one thread at a time. Waits until the workers have passed on, which takes as long as one batch; where one
-        has not after a second, its view is kept until the next time.
-        """
-        cdef _View view, newest
+        """Answer from a directory from now on. For one thread at a time, as `retire`."""
+        cdef _View newest
         self.generation += 1
         newest = _View(directory, context, self.generation, self.blocks)
         self.views = [*self.views, newest]
         STORE(&self.current, <uint64_t>&newest.shape)
-        retired = []
-        if self._await_passage():
-            retired = [view.read() for view in self.views if view is not newest]
-            self.views = [newest]
-        return retired
 
-    cdef bint _await_passage(self):
-        """Whether every worker is asleep, or has seen the newest view."""
-        cdef Worker worker
-        cdef uint64_t seen
+    def retire(self):
+        """Let go of what was adopted before and no worker uses any more; return its final counts (see `counts`).
+
+        Waits for the workers to pass on, which takes as long as one batch; what one still uses after a twentieth of a
+        second, because it waits for a socket, is kept until the next time.
+        """
+        cdef _View view
+        cdef uint64_t oldest = self.generation
+        cdef double end = clock(CLOCK_MONOTONIC) + PATIENCE
         cdef timespec pause
-        cdef int patience = PATIENCE
         pause.tv_sec = 0
         pause.tv_nsec = 50000
-        for worker in self.workers:
+        if len(self.views) > 1:
             while True:
-                seen = LOAD(&worker.seen)
-                if seen == ASLEEP or seen == self.generation:
+                oldest = self._oldest_seen()
+                if oldest == self.generation or clock(CLOCK_MONOTONIC) > end:
                     break
-                if not patience:
-                    return False
-                patience -= 1
                 with nogil:
                     nanosleep(&pause, NULL)
-        return True
+        retired = [view.read() for view in self.views if view.shape.generation < oldest]
+        self.views = [view for view in self.views if view.shape.generation >= oldest]
+        return retired
+
+    cdef uint64_t _oldest_seen(self):
+        """The generation of the oldest view that a worker may still use; the newest one's where all sleep."""
+        cdef Worker worker
+        cdef uint64_t seen
+        cdef uint64_t oldest = self.generation
+        for worker in self.workers:
+            seen = LOAD(&worker.seen)
+            if seen != ASLEEP and seen < oldest:
+                oldest = seen
+        return oldest
 
     def counts(self):
         """For each view in service its context, its queries and its hits, where they are not 0.
@@ -353,6 +366,7 @@ cdef class Worker:
     cdef uint32_t socket_count
     cdef uint32_t capacity
     cdef bint was_odd
+    cdef int tries
     cdef Shape* shape
     cdef Odd* queue
     cdef uint8_t* buffers
@@ -381,6 +395,7 @@ cdef class Worker:
         self.engine = engine
         self.block = <uint32_t>len(engine.workers) + 1
         self.seen = ASLEEP
+        self.tries = SEND_TRIES
         self.capacity = capacity
         self.notify = notify
         self.queue = <Odd*>calloc(capacity, sizeof(Odd))
@@ -420,7 +435,7 @@ cdef class Worker:
         free(self.buffers)
 
     def run(self):
-        """Answer until `stop`, then what has arrived by then. Holds the interpreter lock at no time."""
+        """Answer until `stop`, then what has arrived by then, as far as the time allows. Holds no interpreter lock."""
         with nogil:
             self._run()
 
@@ -433,6 +448,8 @@ cdef class Worker:
         cdef int number, ready, rounds
         cdef uint32_t which
         cdef bint stopping = False
+        cdef bint had_some = True
+        cdef double end
         while not stopping:
             STORE(&self.seen, ASLEEP)
             ready = epoll_wait(self.epoll, events, 32, -1)
@@ -446,10 +463,11 @@ cdef class Worker:
                 # Until there is nothing left: under load, asking the socket again is cheaper than asking epoll first.
                 while rounds and self._serve(&self.sockets[which]) > 0:
                     rounds -= 1
-        for which in range(self.socket_count):
-            rounds = LAST_ROUNDS
-            while rounds and self._serve(&self.sockets[which]) > 0:
-                rounds -= 1
+        end = clock(CLOCK_MONOTONIC) + LAST_WORK
+        while had_some and clock(CLOCK_MONOTONIC) < end:
+            had_some = False
+            for which in range(self.socket_count):
+                had_some |= self._serve(&self.sockets[which]) > 0
         STORE(&self.seen, ASLEEP)
 
     cdef int _serve(self, Socket* socket) noexcept nogil:
@@ -458,7 +476,7 @@ cdef class Worker:
         cdef uint32_t ready = 0
         cdef uint8_t* packet
         cdef msghdr* header
-        cdef timespec clock
+        cdef uint32_t size
         cdef double now
         if socket.has_control:
             for number in range(BATCH):
@@ -469,23 +487,21 @@ cdef class Worker:
             return -1
         self.shape = <Shape*>LOAD(&self.engine.current)
         STORE(&self.seen, self.shape.generation)
-        clock_gettime(CLOCK_REALTIME, &clock)
-        now = <double>clock.tv_sec + 1e-9 * <double>clock.tv_nsec
+        now = clock(CLOCK_REALTIME)
         self.was_odd = False
         for number in range(got):
             packet = <uint8_t*>self.room[number].iov_base
-            self.done[number] = prepare(self.shape.names, packet, self.received[number].msg_len,
-                                        &self.queries[number], &self.verdicts[number])
-        for number in range(got + AHEAD):
-            # The memory of one lookup is on its way while others are made.
-            if number < got and self.done[number] == PENDING:
-                fetch(self.shape.names, &self.queries[number])
-            if number >= AHEAD and self.done[number - AHEAD] == PENDING:
-                packet = <uint8_t*>self.room[number - AHEAD].iov_base
-                self.done[number - AHEAD] = finish(self.shape.names, packet, False, now, &self.queries[number - AHEAD],
-                                                   &self.verdicts[number - AHEAD])
+            size = self.received[number].msg_len
+            if self.received[number].msg_hdr.msg_flags & MSG_TRUNC:
+                size = HEADER_SIZE
+            self.done[number] = prepare(self.shape.names, packet, size, &self.queries[number], &self.verdicts[number])
+        search(self.shape.names, self.queries, self.done, <uint32_t>got)
         for number in range(got):
             header = &self.received[number].msg_hdr
+            if self.done[number] == PENDING:
+                packet = <uint8_t*>self.room[number].iov_base
+                self.done[number] = finish(self.shape.names, packet, False, now, &self.queries[number],
+                                           &self.verdicts[number])
             if self.done[number] == ODD:
                 self._put_odd(socket, number)
                 continue
@@ -514,10 +530,13 @@ cdef class Worker:
         return got
 
     cdef void _send(self, int fd, uint32_t ready) noexcept nogil:
-        """Send the answers of a batch; those that cannot be sent are counted as dropped."""
+        """Send the answers of a batch; those that cannot be sent are counted as dropped.
+
+        A socket that takes no more is waited for, but not again and again: until something could be sent, there are
+        only so many tries in all.
+        """
         cdef uint32_t at = 0
         cdef int sent
-        cdef int tries = SEND_TRIES
         cdef pollfd polled
         cdef timespec pause
         pause.tv_sec = 0
@@ -526,15 +545,16 @@ cdef class Worker:
             sent = sendmmsg(fd, self.answers + at, ready - at, MSG_DONTWAIT)
             if sent > 0:
                 at += <uint32_t>sent
+                self.tries = SEND_TRIES
             elif errno == EINTR:
                 pass
-            elif errno == EAGAIN and tries:
-                tries -= 1
+            elif errno == EAGAIN and self.tries:
+                self.tries -= 1
                 polled.fd = fd
                 polled.events = <short>POLLOUT
                 poll(&polled, 1, 1)
-            elif errno == ENOBUFS and tries:
-                tries -= 1
+            elif errno == ENOBUFS and self.tries:
+                self.tries -= 1
                 nanosleep(&pause, NULL)
             else:
                 # The client's address cannot be sent to: port 0, a route that is gone.

@@ -11,7 +11,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdint cimport UINT32_MAX, uint32_t, uint64_t
 from libc.string cimport memchr
 
-from dnsbl_server._spans cimport Spans, address128
+from dnsbl_server._spans cimport Span4, Span6, Spans, add, address128
 
 ctypedef const unsigned char uchar
 
@@ -61,12 +61,12 @@ cdef bint read_line(uchar *at, uchar *end, uint32_t number, Spans v4, Spans v6) 
     if behind != NULL:
         if not is_over(skip_blanks(behind, end), end):
             return False
-        v4.push4(first, last, number)
+        add(v4, Span4(first, last, number))
         return True
     behind = read_net6(at, end, &first6, &last6)
     if behind == NULL or not is_over(skip_blanks(behind, end), end):
         return False
-    v6.push6(first6, last6, number)
+    add(v6, Span6(first6, last6, number))
     return True
 
 

@@ -1,6 +1,6 @@
-"""What `_spans` shares with the other compiled modules: how spans lie in memory."""
+"""What `_spans` shares with the other compiled modules: how spans lie in memory, and how one is added."""
 
-from libc.stdint cimport uint32_t
+from libc.stdint cimport UINT32_MAX, uint32_t
 
 cdef extern from *:
     """
@@ -32,5 +32,37 @@ cdef class Spans:
     cdef void *data
 
     cdef int grow(self, size_t capacity) except -1
-    cdef int push4(self, uint32_t first, uint32_t last, uint32_t number) except -1
-    cdef int push6(self, address128 first, address128 last, uint32_t number) except -1
+
+
+cdef inline int add(Spans spans, Span span) except -1:
+    """Add a span of the family of the spans."""
+    if spans.count == spans.capacity:
+        spans.grow(spans.count + 1)
+    (<Span *> spans.data)[spans.count] = span
+    spans.count += 1
+    return 0
+
+
+cdef inline int put(Spans out, Span span) except -1:
+    """Add a span; one that goes on where the one before it ends, with its number, becomes part of that."""
+    cdef Span *before
+    if out.count:
+        before = &(<Span *> out.data)[out.count - 1]
+        if before.number == span.number and before.last < span.first and before.last + 1 == span.first:
+            before.last = span.last
+            return 0
+    return add(out, span)
+
+
+cdef inline bint is_end(Span span) noexcept:
+    """Whether a span reaches the last address of its family, behind which counting on would start again at 0."""
+    if Span is Span4:
+        return span.last == UINT32_MAX
+    else:
+        return span.last == ~<address128> 0
+
+
+cdef inline int check_version(Spans spans, int version) except -1:
+    if spans.version != version:
+        raise ValueError("the spans are of two families")
+    return 0

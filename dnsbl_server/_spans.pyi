@@ -1,5 +1,5 @@
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 class Spans:
     @property
@@ -14,17 +14,4 @@ class Spans:
 
 def prefixes(version: int, sources: Sequence[Spans], hole: tuple[int, int] | None = None) -> Spans: ...
 def duplicates(sorted_prefixes: Spans) -> tuple[array[int], array[int], Spans]: ...
-def flatten(
-    sorted_prefixes: Spans,
-    kinds: array[int],
-    kind: int,
-    roots: array[int],
-    nested: bytes,
-    extend: Callable[[int, int], int],
-) -> Spans: ...
 def union(version: int, sources: Iterable[Spans]) -> Spans: ...
-def subtract(spans: Spans, holes: Spans) -> Spans: ...
-def lay_over(under: Spans, over: Spans, combine: Callable[[int, int], int]) -> Spans: ...
-def intervals(
-    spans: Spans, answers: array[int], resolve: Callable[[int], int]
-) -> tuple[array[int] | bytearray, array[int] | bytearray, array[int]]: ...

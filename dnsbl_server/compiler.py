@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from zlib import crc32
 
+from dnsbl_server._merge import flatten, intervals, lay_over, subtract
 from dnsbl_server._prints import fingerprints
-from dnsbl_server._spans import Spans, flatten, intervals, lay_over, subtract, union
+from dnsbl_server._spans import Spans, union
 from dnsbl_server.address import BITS, INTERNET, LOOPBACK_FIRST, LOOPBACK_LAST
 from dnsbl_server.problem import Problems
 from dnsbl_server.rib import ListRib, ZoneRib

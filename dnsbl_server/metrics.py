@@ -34,6 +34,13 @@ _EXPECTED = tuple(
     for outcome in (Outcome.LISTED, Outcome.NOT_LISTED)
 )
 
+# Likewise what belongs to no zone, and should not happen.
+_UNWANTED = tuple(
+    Counted("", transport, "other", outcome)
+    for transport in ("udp", "tcp")
+    for outcome in (Outcome.DROPPED, Outcome.SERVFAIL)
+)
+
 Statuses = Callable[[], Mapping[str, ZoneStatus]]
 
 
@@ -48,6 +55,8 @@ class ServerCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         queries, hits = self._service.counts()
         statuses = self._statuses()
+        for unwanted in _UNWANTED:
+            queries.setdefault(unwanted, 0)
         for status in statuses.values():
             if status.table:
                 for expected in _EXPECTED:
@@ -63,6 +72,9 @@ class ServerCollector(Collector):
             hit.add_metric(names, count)
         yield hit
         yield from _of_zones(statuses)
+        lost = CounterMetricFamily("dnsbl_udp_receive_drops", "Queries that found the receive buffer full")
+        lost.add_metric((), self._service.receive_drops())
+        yield lost
         connections = GaugeMetricFamily("dnsbl_tcp_connections", "Open TCP connections")
         connections.add_metric((), self._service.tcp_connections())
         yield connections

@@ -187,6 +187,7 @@ class Reloader:
 
     async def _look(self, force: bool) -> None:
         """Compare the files with what they were, and load those that differ."""
+        self._service.retire()
         problems = Problems()
         files = await asyncio.to_thread(find_zone_files, self._paths, problems)
         if problems.errors:

@@ -14,6 +14,7 @@ import resource
 import signal
 import socket
 import sys
+from collections.abc import Iterator
 from contextlib import AsyncExitStack, ExitStack
 
 from dnsbl_server import __version__
@@ -67,7 +68,7 @@ class Server:
     async def run(self) -> None:
         """Serve until stopped. Raises StartError."""
         settings = self._settings
-        _allow_descriptors(settings)
+        _allow_descriptors(settings, self._threads)
         with ExitStack() as sockets:
             pairs = [self._bind(endpoint, sockets) for endpoint in settings.listen]
             bound = [pair for pair in pairs if pair is not None]
@@ -93,6 +94,17 @@ class Server:
                 raise StartError(_cannot_listen(settings.metrics, "metrics", error)) from error
             stack.callback(metrics.close)
             self.metrics_endpoint = metrics.endpoint
+        try:
+            udp = UdpThreads(
+                self.service.engine,
+                list(zip(*(udps for udps, _ in bound), strict=True)),
+                lambda packet: self.service.answer_odd(packet, "udp"),
+                lambda: self.service.count_dropped("udp"),
+            )
+        except OSError as error:
+            raise StartError(f"no room for {self._threads} threads: {error.strerror}; see ulimit -n") from error
+        stack.callback(udp.close)
+        self.service.receive_drops = udp.receive_drops
         # All that needs root is done: sockets are bound, and the zones are read by whoever answers from them.
         _become(settings.user)
         if not await self._load(reloader):
@@ -102,13 +114,10 @@ class Server:
         connections = TcpConnections(self.service.answer, limits)
         self.service.tcp_connections = connections.__len__
         loop = asyncio.get_running_loop()
-        udp = UdpThreads(
-            self.service.engine,
-            list(zip(*(udps for udps, _ in bound), strict=True)),
-            lambda packet: self.service.answer_odd(packet, "udp"),
-            lambda: self.service.count_dropped("udp"),
-        )
-        stack.callback(udp.close)
+        try:
+            udp.start()
+        except RuntimeError as error:
+            raise StartError(f"no room for {self._threads} threads: {error}; start fewer with --threads") from error
         for _, tcp in bound:
             server = await loop.create_server(connections.protocol, sock=tcp, backlog=_BACKLOG)
             stack.callback(server.close)
@@ -181,12 +190,12 @@ class Server:
         """
         for attempt in range(_BIND_ATTEMPTS):
             try:
-                udp = [sockets.enter_context(self._socket(endpoint, socket.SOCK_DGRAM))]
-                port = udp[0].getsockname()[1]
-                # Of two servers only one gets the TCP port; the UDP port, threads of both could share.
-                tcp = sockets.enter_context(self._socket(Endpoint(endpoint.address, port), socket.SOCK_STREAM))
-                for _ in range(self._threads - 1):
-                    udp.append(sockets.enter_context(self._socket(Endpoint(endpoint.address, port), socket.SOCK_DGRAM)))
+                with ExitStack() as opened:
+                    first = opened.enter_context(self._socket(endpoint, socket.SOCK_DGRAM))
+                    bound = Endpoint(endpoint.address, first.getsockname()[1])
+                    tcp = opened.enter_context(self._socket(bound, socket.SOCK_STREAM))
+                    udp = [first, *self._bind_others(first, bound, opened)]
+                    sockets.push(opened.pop_all())
             except OSError as error:
                 is_taken = error.errno == errno.EADDRINUSE
                 if endpoint.port == 0 and is_taken and attempt < _BIND_ATTEMPTS - 1:
@@ -196,11 +205,22 @@ class Server:
                     log.warning("this machine has no IPv6 loopback address; not listening on %s", endpoint)
                     return None
                 raise StartError(_cannot_listen(endpoint, "DNS", error)) from error
-            self.endpoints.append(Endpoint(endpoint.address, port))
+            self.endpoints.append(bound)
             return udp, tcp
         raise AssertionError("unreachable")
 
-    def _socket(self, endpoint: Endpoint, kind: socket.SocketKind) -> socket.socket:
+    def _bind_others(self, first: socket.socket, endpoint: Endpoint, sockets: ExitStack) -> Iterator[socket.socket]:
+        """The UDP sockets of the other threads.
+
+        The first one was bound alone, which fails where anybody else has the port: from the moment on that two sockets
+        share a port, each gets a part of the packets.
+        """
+        if self._threads > 1:
+            first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        for _ in range(self._threads - 1):
+            yield sockets.enter_context(self._socket(endpoint, socket.SOCK_DGRAM, is_shared=True))
+
+    def _socket(self, endpoint: Endpoint, kind: socket.SocketKind, is_shared: bool = False) -> socket.socket:
         family = socket.AF_INET6 if ":" in endpoint.address else socket.AF_INET
         sock = socket.socket(family, kind)
         try:
@@ -215,7 +235,7 @@ class Server:
                 if family == socket.AF_INET:
                     # "Don't fragment", whatever ICMP says of the path (RFC 9715 section 3.1): answers fit all paths.
                     sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_PROBE)
-                if self._threads > 1:
+                if is_shared:
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             sock.bind((endpoint.address, endpoint.port))
         except BaseException:
@@ -224,10 +244,10 @@ class Server:
         return sock
 
 
-def _allow_descriptors(settings: Settings) -> None:
-    """Let the process have the descriptors that its connections and zones (four each in a reload) can take."""
+def _allow_descriptors(settings: Settings, threads: int) -> None:
+    """Let the process have the descriptors that its connections, threads and zones (four in a reload) can take."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = settings.tcp_connections + _SPARE_DESCRIPTORS
+    wanted = settings.tcp_connections + threads * (len(settings.listen) + 2) + _SPARE_DESCRIPTORS
     allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < allowed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))

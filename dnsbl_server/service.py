@@ -53,6 +53,7 @@ class Service:
         self.snapshot = Snapshot()
         self.engine = Engine(threads, _KIND_OF_TYPE)
         self.tcp_connections: Callable[[], int] = lambda: 0
+        self.receive_drops: Callable[[], int] = lambda: 0
         # What Python has answered, and what the engine counted for snapshots that are no longer in service.
         self._counts = Counts(Counter(), Counter())
         self._lock = threading.Lock()
@@ -60,10 +61,15 @@ class Service:
     def adopt(self, snapshot: Snapshot) -> None:
         """Answer from this snapshot from now on."""
         directory = Directory(zone.table.native for zone in snapshot.zones.values())
-        with self._lock:
-            for retired in self.engine.adopt(directory, snapshot):
-                _add(self._counts, *retired)
+        self.engine.adopt(directory, snapshot)
         self.snapshot = snapshot
+        self.retire()
+
+    def retire(self) -> None:
+        """Let go of the snapshots before, as far as nobody answers from them any more."""
+        with self._lock:
+            for retired in self.engine.retire():
+                _add(self._counts, *retired)
 
     def answer(self, packet: bytes) -> bytes | None:
         """The answer to one message over TCP, or None where there is none."""

@@ -6,19 +6,27 @@ no DNS.
 """
 
 import asyncio
+import contextlib
 import os
 import socket
+import struct
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from dnsbl_server._engine import Engine, Worker
 
-# Packets that are left to Python and may wait, for each thread; more are dropped, and counted.
-_QUEUE = 256
+# Packets that are left to Python and may wait, of all threads together and of one; more are dropped, and counted.
+_QUEUE = 512
+_LEAST_QUEUE = 8
 # How many of them are answered before whatever else the event loop has to do.
 _TURN = 8
-# Linux numbers that Python's socket module does not name everywhere (ip(7)).
+# Seconds that are spent on those that still wait at the end.
+_LAST_WORK = 0.3
+# Linux numbers that Python's socket module does not name, or not everywhere (ip(7), linux/sock_diag.h).
 _IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8)
+_SO_MEMINFO = 55
+_MEMINFO = struct.Struct("=9I")  # the last one is SK_MEMINFO_DROPS
 
 
 class UdpThreads:
@@ -32,8 +40,11 @@ class UdpThreads:
         dropped: Callable[[], None],
     ) -> None:
         """sockets: those of each thread; answer: makes the answer to a packet that is left to Python; dropped: told of
-        each of these that could not be sent.
+        each of these that got none. Raises OSError where the system has no room for so many threads.
         """
+        capacity = _LEAST_QUEUE
+        while 2 * capacity * len(sockets) <= _QUEUE:
+            capacity *= 2
         self._sockets = [sock for each in sockets for sock in each]
         self._answer = answer
         self._dropped = dropped
@@ -41,32 +52,48 @@ class UdpThreads:
         self._notify = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._again: asyncio.Handle | None = None
         self._workers = [
-            Worker(engine, [(sock.fileno(), _tell_address(sock)) for sock in each], _QUEUE, self._notify)
+            Worker(engine, [(sock.fileno(), _tell_address(sock)) for sock in each], capacity, self._notify)
             for each in sockets
         ]
         self._threads = [
             threading.Thread(target=worker.run, name=f"udp-{number}", daemon=True)
             for number, worker in enumerate(self._workers)
         ]
+        self._turn = 0
+
+    def start(self) -> None:
+        """Begin to answer. Raises RuntimeError where the system allows no more threads."""
         self._loop.add_reader(self._notify, self._wake)
         for thread in self._threads:
             thread.start()
 
     def close(self) -> None:
-        """Answer what has arrived already, and close the sockets."""
+        """Answer what has arrived already, as far as a moment allows, and close the sockets."""
         for worker in self._workers:
             worker.stop()
         for thread in self._threads:
-            thread.join()
+            if thread.ident is not None:
+                thread.join()
         self._loop.remove_reader(self._notify)
         if self._again is not None:
             self._again.cancel()
+        end = time.monotonic() + _LAST_WORK
         for worker in self._workers:
-            while self._answer_one(worker):
+            while time.monotonic() < end and self._answer_one(worker):
                 pass
+            while worker.take():
+                self._dropped()
         os.close(self._notify)
         for sock in self._sockets:
             sock.close()
+
+    def receive_drops(self) -> int:
+        """How many packets the kernel had no room for, because they came faster than they were answered."""
+        drops = 0
+        for sock in self._sockets:
+            with contextlib.suppress(OSError):  # it is closed
+                drops += _MEMINFO.unpack(sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))[-1]
+        return drops
 
     def _wake(self) -> None:
         os.eventfd_read(self._notify)
@@ -76,10 +103,12 @@ class UdpThreads:
     def _answer_some(self) -> None:
         """Answer some of the packets that wait, and come back for the others."""
         self._again = None
-        waiting = list(self._workers)
-        for _ in range(_TURN):
-            waiting = [worker for worker in waiting if self._answer_one(worker)]
-            if not waiting:
+        without = 0
+        for _ in range(_TURN + len(self._workers)):
+            # One after the other, so that none of the threads has to wait for all packets of another.
+            self._turn = (self._turn + 1) % len(self._workers)
+            without = 0 if self._answer_one(self._workers[self._turn]) else without + 1
+            if without == len(self._workers):
                 return
         self._again = self._loop.call_soon(self._answer_some)
 

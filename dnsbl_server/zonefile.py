@@ -71,7 +71,7 @@ from dnsbl_server.zone import (
     describe_listing,
 )
 
-SHORT_TEXT = 255  # bytes of its first string: what Exim shows
+SHORT_TEXT = 255  # bytes of its first string: what Exim and Postfix show
 LONG_TTL = 604800
 # What is larger than this may well be a slip: an IPv4 /8, an IPv6 /16.
 LARGE_NET = {4: 1 << 24, 6: 1 << 112}
@@ -397,11 +397,11 @@ class _Reader(NodeReader):
             self._check_size(node, described.size(listing, version))
 
     def _check_size(self, node: Node, size: int) -> None:
-        """A TXT answer has at most 500 bytes, and Exim shows the first 255."""
+        """A TXT answer has at most 500 bytes, and Exim and Postfix show the first 255."""
         if size > MAX_TEXT:
             self.error(node, f"the TXT answer is at most {MAX_TEXT} bytes long; this makes it {size}")
         elif size > SHORT_TEXT:
-            message = f"the TXT answer can be {size} bytes long, and Exim shows the first {SHORT_TEXT}"
+            message = f"the TXT answer can be {size} bytes long, and Exim and Postfix show the first {SHORT_TEXT}"
             self.problems.warning(self.at(node), node.text if isinstance(node, Scalar) else "", message)
 
 

@@ -154,6 +154,13 @@ class ServerProcess:
                     return float(sample.value)
         return 0.0
 
+    def wait_for_metric(self, name: str, value: float, **labels: str) -> None:
+        """Wait until a metric has a value."""
+        end = time.monotonic() + PATIENCE
+        while self.metric(name, **labels) != value:
+            assert time.monotonic() < end, f"{name} is {self.metric(name, **labels)}, not {value}"
+            time.sleep(0.01)
+
 
 class StalledLoader:
     """A hold on the loader processes that are started with this environment.

@@ -113,6 +113,7 @@ def test_what_was_adopted_before_is_let_go(
         snapshot = snapshot_of(f"zone: {ZONE}\nentries: [192.0.2.{number}]\n")
         seen.append(weakref.ref(snapshot))
         running.engine.adopt(directory_of(snapshot), snapshot)
+        until(lambda: running.engine.retire() != [])
         del snapshot
     gc.collect()
     assert [reference() is None for reference in seen] == [True] * 18 + [False]
@@ -121,13 +122,15 @@ def test_what_was_adopted_before_is_let_go(
 def test_counts_of_what_is_let_go_are_handed_over(run: Callable[..., Running], snapshot: Snapshot) -> None:
     running = run(Engine(1, _KIND_OF_TYPE))
     running.engine.adopt(directory_of(snapshot), "first")
+    running.engine.retire()
     for _ in range(5):
         running.ask(LISTED)
     running.ask(plain(f"1.3.0.192.{ZONE}", 16))
     running.ask(plain("example.com"))
     expected = ("first", [(False, 0, 1, 0, 5), (False, 0, 6, 1, 1), (False, None, 1, 3, 1)], [(0, 0, 5)])
     assert running.engine.counts() == [expected]
-    assert running.engine.adopt(directory_of(snapshot), "second") == [expected]
+    running.engine.adopt(directory_of(snapshot), "second")
+    assert running.engine.retire() == [expected]
     assert running.engine.counts() == [("second", [], [])]
 
 
@@ -150,7 +153,8 @@ def test_adoption_while_asked_loses_and_mixes_nothing(
     def adopt() -> None:
         nonlocal adopted, counted
         while not stop.is_set():
-            retired = engine.adopt(directories[adopted % 2], None)
+            engine.adopt(directories[adopted % 2], None)
+            retired = engine.retire()
             counted += sum(count for _, queries, _ in retired for *_, count in queries)
             adopted += 1
 
@@ -204,7 +208,7 @@ def test_more_than_the_queue_holds_is_dropped_and_counted(run: Callable[..., Run
         while running.worker.take():
             taken += 1
         assert taken == 8
-    (counts,) = running.engine.counts()
+    counts = running.engine.counts()[-1]
     assert counts[1] == [(False, 0, 1, 0, 3), (False, None, 0, 7, 3 * 92)]
 
 
@@ -215,6 +219,20 @@ def test_a_query_of_any_size_is_taken(run: Callable[..., Running], snapshot: Sna
         running.client.send(LISTED + bytes(max(0, size - len(LISTED))) if size >= 12 else bytes(size))
     answers = [running.client.recv(65535) for _ in range(6)]
     assert [answer[3] & 15 for answer in answers] == [0] + [1] * 5
+
+
+def test_a_query_that_is_cut_off_is_not_answered_as_if_it_were_whole(
+    run: Callable[..., Running], snapshot: Snapshot
+) -> None:
+    running = run(Engine(1, _KIND_OF_TYPE))
+    running.engine.adopt(directory_of(snapshot), None)
+    whole = header(0, (1, 0, 0, 1)) + question(name_of(f"1.2.0.192.{ZONE}"))
+    padding = 4096 - len(whole) - len(opt()) - 4
+    whole += opt()[:-2] + struct.pack("!3H", padding + 4, 12, padding) + bytes(padding)
+    assert running.ask(whole)[3] & 15 == 0
+    for more in (1, 100, 5000):
+        assert running.ask(whole + bytes(more))[3] & 15 == 1
+        assert running.ask(whole[:2] + b"\x28" + whole[3:] + bytes(more))[3] & 15 == 4
 
 
 @pytest.mark.parametrize("capacity", [0, 3, 7])

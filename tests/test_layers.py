@@ -32,6 +32,7 @@ LAYERS = (
     "wire",
     "_prints",
     "table",
+    "_merge",
     "compiler",
     "load",
     "loader",

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dnsbl_server import listfile
+from dnsbl_server.address import Net
 from dnsbl_server.listfile import MAX_LINE, read_list_file
-from dnsbl_server.problem import MAX_PER_FILE, Problems
+from dnsbl_server.problem import MAX_PER_FILE, Place, Problems
 from dnsbl_server.zone import Listing
 
 A = int(IPv4Address("192.0.2.1"))
@@ -220,3 +221,30 @@ def test_any_bytes_are_nets_or_problems(data: bytes, tmp_path_factory: pytest.Te
     meant = [line.split(b"#")[0].split(b";")[0].strip() for line in data.split(b"\n")]
     assert len(lines) + len(problems) <= max(1, len(meant))
     assert lines or problems or not any(text.decode("latin-1").strip() for text in meant)
+
+
+def test_problems_come_in_the_order_of_the_lines(tmp_path: Path) -> None:
+    path = tmp_path / "list"
+    path.write_bytes(b"x\n127.0.0.1\n" + b"y" * 5_000 + b"\n192.0.2.1\n10.0.0.0/7\nz\n")
+    problems = Problems()
+
+    def accept(net: Net, text: str, place: Place) -> bool:
+        problems.warning(place, text, "odd")
+        return text != "127.0.0.1"
+
+    file = read_list_file(str(path), problems, lambda path, count: None, accept)
+    assert [problem.place.line for problem in problems] == [1, 2, 3, 5, 6]
+    assert [entry.line for entry in file.entries(LISTING)] == [4, 5]
+
+
+def test_a_list_file_knows_its_entries(tmp_path: Path) -> None:
+    path = tmp_path / "list"
+    path.write_bytes(b"2001:DB8::/48\n192.0.2.4-192.0.2.7\n\n192.0.2.8-192.0.2.10\n2001:db8:1::1\n")
+    file = read_list_file(str(path), Problems(), lambda path, count: None, lambda net, text, place: True)
+    assert [(entry.line, entry.text, entry.listing) for entry in file.entries(LISTING)] == [
+        (1, "2001:db8::/48", LISTING),
+        (2, "192.0.2.4/30", LISTING),
+        (4, "192.0.2.8-192.0.2.10", LISTING),
+        (5, "2001:db8:1::1", LISTING),
+    ]
+    assert (len(file), len(file.nets[4]), len(file.nets[6])) == (4, 2, 2)

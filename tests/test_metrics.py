@@ -203,6 +203,7 @@ def test_text_format(server: ServerProcess) -> None:
         "dnsbl_zone_last_reload_success": "gauge",
         "dnsbl_zone_reload_duration_seconds": "gauge",
         "dnsbl_expired_entries": "gauge",
+        "dnsbl_udp_receive_drops": "counter",
         "dnsbl_tcp_connections": "gauge",
         "dnsbl_build_info": "gauge",
     }

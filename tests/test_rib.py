@@ -1,13 +1,14 @@
 """The RIB: `explain` against a linear scan over the entries, and the refusal of what stands twice."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 
 from dnsbl_server.address import Net, parse_address, parse_net
 from dnsbl_server.load import Load
-from dnsbl_server.problem import Place, Problems
+from dnsbl_server.problem import MAX_PER_FILE, Place, Problems
 from dnsbl_server.rib import ZoneRib
 from dnsbl_server.zone import BlockList, Entry, Exclusion, Listing, Zone
 from tests import oracle
@@ -168,6 +169,61 @@ def test_a_duplicate_in_a_file_names_both_places(load_texts: Callable[..., Load]
     assert "z0.yaml:5:5: 192.0.2.0/24: listed twice" in shown
     assert "z0.yaml:3:5" in shown
     assert not load.zones
+
+
+def test_duplicates_between_files_are_reported_in_the_order_of_the_files(
+    load_texts: Callable[..., Load], tmp_path: Path
+) -> None:
+    (tmp_path / "a.txt").write_text("2001:db8::1\n192.0.2.1\n192.0.2.0/30\n192.0.2.1\n")
+    (tmp_path / "b.txt").write_text("192.0.2.4-192.0.2.9\n# x\n192.0.2.2-192.0.2.9\n198.51.100.7/32\n2001:DB8::1\n")
+    load = load_texts("zone: bl.example.org\nentries: [198.51.100.7]\nfiles: [a.txt, b.txt]\n")
+    twice = "listed twice in bl.example.org, first at"
+    assert [str(problem).replace(f"{tmp_path}/", "") for problem in load.problems] == [
+        f"a.txt:4: 192.0.2.1: {twice} a.txt:2",
+        f"b.txt:3: 192.0.2.2-192.0.2.9: {twice} b.txt:1 as 192.0.2.4-192.0.2.9; "
+        "both are made of 192.0.2.4/30 and others",
+        f"b.txt:4: 198.51.100.7: {twice} z0.yaml:2:11",
+        f"b.txt:5: 2001:db8::1: {twice} a.txt:1",
+    ]
+    assert not load.zones
+
+
+def test_a_file_listed_twice_over_shows_some_and_counts_the_others(
+    load_texts: Callable[..., Load], tmp_path: Path
+) -> None:
+    nets = "".join(f"10.0.{number >> 8}.{number & 255}\n2001:db8::{number:x}\n" for number in range(3_000))
+    (tmp_path / "a.txt").write_text(nets)
+    (tmp_path / "b.txt").write_text(nets)
+    load = load_texts("zone: bl.example.org\nfiles: [a.txt, b.txt]\n")
+    assert len(load.problems.errors) == MAX_PER_FILE
+    assert load.problems.left_out == {str(tmp_path / "b.txt"): 6_000 - MAX_PER_FILE}
+    assert [problem.place.line for problem in load.problems] == list(range(1, MAX_PER_FILE + 1))
+
+
+def test_entries_of_list_files_explain_themselves(load_texts: Callable[..., Load], tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("# x\n192.0.2.0/24\n192.0.2.8-192.0.2.19 ; x\n2001:db8::/64\n")
+    (tmp_path / "b.txt").write_text("192.0.2.16-192.0.2.18\n")
+    text = "entries: [192.0.2.0/25, {net: 192.0.2.17, reason: own}]\nfiles: [a.txt, b.txt]\nexcept: [192.0.2.9]\n"
+    (loaded,) = load_texts("zone: bl.example.org\n" + text).zones.values()
+
+    def covering(address: str) -> list[str]:
+        (match,) = loaded.rib.explain(*parse_address(address), NOW).matches
+        assert match.entry is (None if match.exclusion else match.covering[0])
+        return [f"{Path(entry.file).name}:{entry.line} {entry.text}" for entry in match.covering]
+
+    below = ["z0.yaml:2 192.0.2.0/25", "a.txt:2 192.0.2.0/24"]
+    assert covering("192.0.2.200") == below[1:]
+    # Of a range only the prefix counts that holds the address.
+    assert covering("192.0.2.9") == ["a.txt:3 192.0.2.8-192.0.2.19", *below]
+    assert covering("192.0.2.17") == [
+        "z0.yaml:2 192.0.2.17",
+        "b.txt:1 192.0.2.16-192.0.2.18",
+        "a.txt:3 192.0.2.8-192.0.2.19",
+        *below,
+    ]
+    assert covering("192.0.2.18") == ["b.txt:1 192.0.2.16-192.0.2.18", "a.txt:3 192.0.2.8-192.0.2.19", *below]
+    assert covering("2001:db8::ffff") == ["a.txt:4 2001:db8::/64"]
+    assert loaded.rib.explain(*parse_address("2001:db8:1::"), NOW).matches == ()
 
 
 def test_the_same_net_may_stand_in_two_lists(load_texts: Callable[..., Load]) -> None:

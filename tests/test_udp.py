@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -218,6 +219,56 @@ def test_threads_share_the_clients(zones: Path) -> None:
             assert client.recv(65535)
         assert len(os.listdir(f"/proc/{server.pid}/task")) >= 4
         assert server.metric("dnsbl_queries_total", zone="bl.test", qtype="A", outcome="listed", transport="udp") == 60
+
+
+def test_a_socket_that_takes_no_more_does_not_keep_the_server_from_its_end(zones: Path, faults: Path) -> None:
+    env = {"LD_PRELOAD": str(faults), "FAULTS": "EAGAIN*1000000"}
+    with ServerProcess(str(zones), "--threads", "1", env=env) as server:
+        with closing(connect(server.host, server.port)) as client:
+            for number in range(500):
+                client.send(message(number=number))
+            server.wait_for_metric("dnsbl_queries_total", 500, outcome="dropped", transport="udp")
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
+
+
+def test_what_finds_the_buffer_full_is_counted(zones: Path, tmp_path: Path) -> None:
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("receive_buffer: 8192\n")
+    with ServerProcess(str(zones), "--threads", "1", "--config", str(settings)) as server:
+        with closing(connect(server.host, server.port)) as client:
+            server.signal(signal.SIGSTOP)
+            for number in range(500):
+                client.send(message(number=number))
+            server.signal(signal.SIGCONT)
+        answered = {"outcome": "listed", "transport": "udp"}
+        end = time.monotonic() + PATIENCE
+        while True:
+            lost = server.metric("dnsbl_udp_receive_drops_total")
+            if lost + server.metric("dnsbl_queries_total", **answered) == 500:
+                break
+            assert time.monotonic() < end
+        assert lost > 0
+
+
+def test_a_port_that_others_would_share_is_taken(zones: Path) -> None:
+    """Whoever joins a group of sockets gets a part of their packets, from that moment on."""
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        other.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+        second = ServerProcess(str(zones), "--threads", "2", listen=(f"127.0.0.1:{port}",))
+        assert second.wait() == 2
+        assert "another program has this port" in second.log[-1]
+        second.__exit__(None, None, None)
+
+
+def test_too_few_descriptors_are_an_error_that_says_so(zones: Path) -> None:
+    serve = f"{sys.executable} -m dnsbl_server serve --metrics off --listen 127.0.0.1:0 --threads 256 {zones}"
+    done = subprocess.run(["bash", "-c", f"ulimit -n 300; exec {serve}"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("dnsbl-server: ")
+    assert "Traceback" not in done.stderr
 
 
 def test_a_second_server_does_not_share_the_port(zones: Path) -> None:

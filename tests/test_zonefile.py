@@ -186,11 +186,19 @@ WITHOUT = "taken without 127.0.0.0/8, whose test entries come from the codes"
         ("txt: " + "x" * 255 + "\nentries: [192.0.2.1]\n", []),
         (
             "txt: " + "x" * 256 + "\nentries: [192.0.2.1]\n",
-            ["2:6: warning: " + "x" * 57 + "...: the TXT answer can be 256 bytes long, and Exim shows the first 255"],
+            [
+                "2:6: warning: "
+                + "x" * 57
+                + "...: the TXT answer can be 256 bytes long, and Exim and Postfix show the first 255"
+            ],
         ),
         (
             "txt: '{ip} {reason}'\nentries:\n  - net: 192.0.2.1\n    reason: " + "y" * 240 + "\n",
-            ["5:13: warning: " + "y" * 57 + "...: the TXT answer can be 256 bytes long, and Exim shows the first 255"],
+            [
+                "5:13: warning: "
+                + "y" * 57
+                + "...: the TXT answer can be 256 bytes long, and Exim and Postfix show the first 255"
+            ],
         ),
     ],
 )
