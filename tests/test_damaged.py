@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from dnsbl_server._answer import Directory, Table
 from dnsbl_server.lookup import query_name
-from dnsbl_server.table import NO_LIST, Answer, TableError, ZoneTable, pack
+from dnsbl_server.table import NO_LIST, Answer, Intervals, TableError, ZoneTable, pack
 from tests.asking import header, name_of, opt, question
 from tests.conftest import NOW
 from tests.sameness import EXAMPLES, Both
@@ -295,6 +295,85 @@ def test_damages_of_all_kinds(shape: str, seed: int) -> None:
         for _ in range(random.randint(1, 4)):
             buffer = random.choice(DAMAGES)(random, buffer)
         check(random, buffer)
+
+
+def changed(shape: str, **changes: Callable[[bytes], bytes]) -> bytes:
+    """A table with some of its sections changed."""
+    sections = sections_of(TABLES[shape])
+    return assemble({**sections, **{name: change(sections[name]) for name, change in changes.items()}})
+
+
+def put(at: int, word: bytes) -> Callable[[bytes], bytes]:
+    return lambda section: section[:at] + word + section[at + len(word) :]
+
+
+def cut(count: int) -> Callable[[bytes], bytes]:
+    return lambda section: section[:-count]
+
+
+def make(*answers: Answer, v4: Intervals = NO_V4, v6: Intervals = NO_V6) -> bytes:
+    return pack(META, v4, v6, answers, b"")
+
+
+# Each breaks one rule, and no other that is looked at before it.
+REFUSED = {
+    "IPv4: the end before the start": make(PLAIN, v4=columns4((20, 10, 1))),
+    "IPv4: two with an address in common": make(PLAIN, v4=columns4((0, 10, 1), (10, 20, 1))),
+    "IPv4: one in another": make(PLAIN, v4=columns4((0, 30, 1), (10, 20, 1))),
+    "IPv4: not sorted": make(PLAIN, v4=columns4((20, 30, 1), (0, 10, 1))),
+    "IPv4: answer 0": make(PLAIN, v4=columns4((0, 10, 0))),
+    "IPv4: an answer behind the last": make(PLAIN, v4=columns4((0, 10, 2))),
+    "IPv4: fewer ends than starts": changed("both", end4=cut(8)),
+    "IPv4: fewer starts than ends": changed("both", first4=cut(4), index4=put(0, bytes(8))),
+    "IPv6: the end before the start": make(PLAIN, v6=columns6((20, 10, 1))),
+    "IPv6: two with an address in common": make(PLAIN, v6=columns6((0, 10, 1), (10, 20, 1))),
+    "IPv6: one in another": make(PLAIN, v6=columns6((0, 30, 1), (10, 20, 1))),
+    "IPv6: not sorted": make(PLAIN, v6=columns6((20, 30, 1), (0, 10, 1))),
+    "IPv6: answer 0": make(PLAIN, v6=columns6((0, 10, 0))),
+    "IPv6: an answer behind the last": make(PLAIN, v6=columns6((0, 10, 2))),
+    "IPv6: fewer ends than starts": changed("both", last6=cut(16)),
+    "IPv6: fewer answers than intervals": changed("both", answer6=cut(4)),
+    "the index: one too many": changed("one address", index4=put(0, b"\1")),
+    "the index: its end too low": changed("one address", index4=put(8, b"\0")),
+    "the index: its end too high": changed("one address", index4=put(8, b"\2")),
+    "the index: no power of two": changed("both", index4=cut(4)),
+    "the index: none": changed("empty", index4=lambda section: b""),
+    "the index: 17 bits": changed("empty", index4=lambda section: bytes(4 * ((1 << 17) + 1))),
+    "answers: no numbers": changed("empty", offsets=lambda section: b""),
+    "answers: behind their section": changed("both", offsets=put(4, b"\xff\xff\xff\xff")),
+    "answers: at its end": changed("all of it", answers=cut(len(sections_of(TABLES["all of it"])["answers"]) - 12)),
+    "answers: a text cut": changed("one address", answers=cut(1)),
+    "answers: no codes": make(PLAIN._replace(codes=())),
+    "answers: no texts": make(PLAIN._replace(texts=())),
+    "answers: followed by itself": make(PLAIN._replace(expires=SOON, next=1)),
+    "answers: followed by a later one": make(PLAIN._replace(expires=SOON, next=2), PLAIN),
+    "texts: of a list that is none": make(PLAIN._replace(texts=((2, ""),))),
+    "texts: cut": changed("one address", texts=cut(1)),
+    "texts: not ASCII": changed("one address", texts=put(3, b"\x80")),
+    "half an item": changed("one address", answer6=lambda section: b"\0\0\0"),
+    "the name: another": changed("one address", name=put(1, b"cl")),
+    "the name: in upper case": pack({**META, "zone": "BL.example.org"}, NO_V4, NO_V6, (), b""),
+    "the name: the root": pack({**META, "zone": ""}, NO_V4, NO_V6, (), b""),
+    "the SOA record: another TTL": changed("one address", soa=put(7, b"\0")),
+    "the SOA record: longer than it says": changed("one address", soa=lambda section: section + b"\0"),
+    "the meta: no JSON": changed("one address", meta=lambda section: b"[" * 100000),
+    "the meta: a list": changed("one address", meta=lambda section: b"[]"),
+}
+
+
+@pytest.mark.parametrize("rule", REFUSED)
+def test_what_breaks_a_rule_is_refused(rule: str) -> None:
+    with pytest.raises(TableError):
+        ZoneTable(REFUSED[rule])
+
+
+def test_sections_start_at_multiples_of_eight() -> None:
+    damaged = bytearray(TABLES["one address"])
+    at = HEADER.size + NAMES.index("texts") * PLACE.size
+    offset, size = PLACE.unpack_from(damaged, at)
+    PLACE.pack_into(damaged, at, offset + 4, size - 4)
+    with pytest.raises(TableError, match="multiple of eight"):
+        ZoneTable(sealed(damaged))
 
 
 EXTREMES = {
