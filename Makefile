@@ -38,8 +38,8 @@ format: $(INSTALLED)  ## Format the code
 COPIED := dnsbl_server fuzz tests zones pyproject.toml setup.py README.md LICENSE dnsbl-server.yaml
 PYTHON_OF_BUILDS := $(abspath $(BIN))/python
 # Of the tests those of the compiled modules, and of the builds themselves.
-PROOF := $(patsubst %,tests/%.py,builds test_answer test_damaged test_engine test_fuzz_seeds test_prints test_scan \
-	test_service test_spans test_table test_udp)
+PROOF := $(patsubst %,tests/%.py,builds test_answer test_damaged test_engine test_fuzz_seeds test_merge test_prints \
+	test_scan test_service test_spans test_table test_udp)
 CHECKED := -DDNSBL_CHECKED -UNDEBUG
 SANITIZERS := undefined,float-cast-overflow -fno-sanitize-recover=all -fno-wrapv -fno-omit-frame-pointer -g -O1
 # Memory that Python itself never gives back is no leak of ours.

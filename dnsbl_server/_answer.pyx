@@ -1021,33 +1021,69 @@ cdef class Directory:
     cdef Names* pointer(self) noexcept:
         return &self.names
 
-    def answer(self, const uint8_t[::1] packet, double now, bint tcp=False):
-        """Answer one message: None where it is ODD, else the answer (None: there is none), outcome, zone, type, hits.
+    def answer(self, packet, double now, bint tcp=False):
+        """Answer one message; see answer_all."""
+        return self.answer_all((packet,), now, tcp)[0]
 
-        The zone is a number or None, the outcome one of OUTCOMES, the hits are the numbers of the lists. For tests,
-        which compare it with `respond.respond`; the server answers through `_engine`.
+    def answer_all(self, packets, double now, bint tcp=False):
+        """Answer messages side by side, as the engine does with those that arrive together.
+
+        None for each that is ODD, else the answer (None: there is none), outcome, zone, type, hits. The zone is a
+        number or None, the outcome one of OUTCOMES, the hits are the numbers of the lists. For tests, which compare it
+        with `respond.respond`; the server answers through `_engine`.
         """
-        cdef uint32_t size = <uint32_t>packet.shape[0]
-        cdef uint32_t room = max(size, <uint32_t>(MAX_TCP if tcp else MIN_BUFFER))
-        cdef uint8_t* buffer = <uint8_t*>calloc(room, 1)
-        cdef Verdict verdict
-        cdef int done
-        if buffer == NULL:
+        cdef _Message message
+        cdef uint32_t number = 0
+        messages = [_Message(packet, tcp) for packet in packets]
+        cdef uint32_t count = <uint32_t>len(messages)
+        cdef Query* queries = <Query*>calloc(count + 1, sizeof(Query))
+        cdef Verdict* verdicts = <Verdict*>calloc(count + 1, sizeof(Verdict))
+        cdef int* done = <int*>calloc(count + 1, sizeof(int))
+        if queries == NULL or verdicts == NULL or done == NULL:
+            free(queries)
+            free(verdicts)
+            free(done)
             raise MemoryError
-        try:
-            if size:
-                memcpy(buffer, &packet[0], size)
-            with nogil:
-                done = respond(&self.names, buffer, size, tcp, now, &verdict)
-            if done == ODD:
-                return None
-            lists = [native16(verdict.hits + TEXT_SIZE * number) for number in range(verdict.hit_count)]
-            return (
-                buffer[:done] if done else None,
-                OUTCOMES[verdict.outcome],
-                None if verdict.zone == NO_ZONE else verdict.zone,
-                verdict.qtype,
-                tuple([number for number in lists if number != NO_LIST]),
-            )
-        finally:
-            free(buffer)
+        for message in messages:
+            done[number] = prepare(&self.names, message.buffer, message.size, &queries[number], &verdicts[number])
+            number += 1
+        search(&self.names, queries, done, count)
+        number = 0
+        answers = []
+        for message in messages:
+            if done[number] == PENDING:
+                done[number] = finish(&self.names, message.buffer, tcp, now, &queries[number], &verdicts[number])
+            answers.append(None if done[number] == ODD else message.said(done[number], &verdicts[number]))
+            number += 1
+        free(queries)
+        free(verdicts)
+        free(done)
+        return answers
+
+
+cdef class _Message:
+    """A message in a buffer of its own, which has room for its answer and not a byte more."""
+
+    cdef uint8_t* buffer
+    cdef uint32_t size
+
+    def __cinit__(self, const uint8_t[::1] packet, bint tcp):
+        self.size = <uint32_t>packet.shape[0]
+        self.buffer = <uint8_t*>calloc(max(self.size, <uint32_t>(MAX_TCP if tcp else MIN_BUFFER)), 1)
+        if self.buffer == NULL:
+            raise MemoryError
+        if self.size:
+            memcpy(self.buffer, &packet[0], self.size)
+
+    def __dealloc__(self):
+        free(self.buffer)
+
+    cdef tuple said(self, int size, const Verdict* verdict):
+        lists = [native16(verdict.hits + TEXT_SIZE * number) for number in range(verdict.hit_count)]
+        return (
+            self.buffer[:size] if size else None,
+            OUTCOMES[verdict.outcome],
+            None if verdict.zone == NO_ZONE else verdict.zone,
+            verdict.qtype,
+            tuple([number for number in lists if number != NO_LIST]),
+        )
