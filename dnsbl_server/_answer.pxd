@@ -87,6 +87,7 @@ cdef enum:
     TRUNCATED
     DROPPED
     OUTCOME_COUNT
+    HEADER_SIZE = 12
     MAX_UDP = 1232
     MAX_TCP = 65535
     # A message's buffer has room for this, however short it is, and for MAX_TCP with TCP.
@@ -97,6 +98,7 @@ cdef int prepare(const Names* names, uint8_t* packet, uint32_t size, Query* quer
 cdef void search(const Names* names, Query* queries, const int* done, uint32_t count) noexcept nogil
 cdef int finish(const Names* names, uint8_t* packet, bint tcp, double now, Query* query,
                 Verdict* verdict) noexcept nogil
+cdef uint32_t cut(uint8_t* packet, uint32_t size) noexcept nogil
 cdef int respond(const Names* names, uint8_t* packet, uint32_t size, bint tcp, double now,
                  Verdict* verdict) noexcept nogil
 

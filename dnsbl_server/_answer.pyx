@@ -12,7 +12,7 @@ read behind the end of a message. The tests run these builds too.
 
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memcmp, memcpy, memmove, memset
 
 cdef extern from *:
     """
@@ -48,7 +48,6 @@ cdef extern from *:
 OUTCOMES = ("listed", "not_listed", "nodata", "refused", "formerr", "notimp", "truncated", "dropped")
 
 cdef enum:
-    HEADER_SIZE = 12
     MIN_UDP = 512
     MAX_NAME = 255
     MAX_LABELS = 128
@@ -211,7 +210,7 @@ cdef bint parse_query(const uint8_t* packet, uint32_t size, Query* query, Labels
 # Names ----------------------------------------------------------------------------------------------------------------
 
 cdef enum:
-    # FNV-1a, 64 bits
+    # FNV-1a, 64 bits; without a key, because only the names of the operator's own zones are in the table
     HASH_SEED = 0xCBF29CE484222325
     HASH_PRIME = 0x100000001B3
 
@@ -391,8 +390,9 @@ cdef inline void halve6(const Zone* zone, Query* query) noexcept nogil:
     """One step towards the last interval that starts at or before an IPv6 address, or the first one."""
     cdef uint32_t half = query.left >> 1
     cdef const uint8_t* at = zone.first6 + 16 * <uint64_t>(query.low + half)
-    cdef uint64_t high = get64(at)
+    cdef uint64_t high
     CHECK(query.low + half < zone.count6)
+    high = get64(at)
     query.low += half * <uint32_t>(
         (high < query.address.high) | ((high == query.address.high) & (get64(at + 8) <= query.address.low))
     )
@@ -794,6 +794,21 @@ cdef int finish(const Names* names, uint8_t* packet, bint tcp, double now, Query
     verdict.outcome = TRUNCATED
     packet[2] |= TC
     return answer_bare(packet, query)
+
+
+cdef uint32_t cut(uint8_t* packet, uint32_t size) noexcept nogil:
+    """Make an answer that the way does not carry a truncated one; its size."""
+    cdef uint32_t end = HEADER_SIZE
+    while packet[end]:
+        end += 1 + packet[end]
+    end += 5
+    packet[2] |= TC
+    memset(packet + 6, 0, 4)
+    if packet[11]:
+        # OPT stands at the end.
+        memmove(packet + end, packet + size - <uint32_t>OPT_SIZE, OPT_SIZE)
+        end += OPT_SIZE
+    return end
 
 
 cdef int respond(const Names* names, uint8_t* packet, uint32_t size, bint tcp, double now,

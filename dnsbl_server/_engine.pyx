@@ -4,7 +4,8 @@ Owns how packets get from sockets to `_answer.respond` and back, which snapshot 
 what was answered, and the queue of what is left to Python. Knows neither zones nor files.
 
 A worker is a thread with sockets of its own, which outlive every reload: epoll_wait, recvmmsg, answer in place,
-sendmmsg. It never allocates, locks or waits for anything but its sockets.
+sendmmsg. It never allocates, locks or waits for anything but its sockets. What other servers call the slow path are the
+"odd" packets here; a "view" is what is published to the threads, and `seen` is what marks their quiescent states.
 
     adopt, retire (control plane)            worker, before each batch
       view := new                              seen := the generation of view
@@ -14,13 +15,14 @@ sendmmsg. It never allocates, locks or waits for anything but its sockets.
 So a view is freed when the last worker has passed on; a worker asleep holds none, and no worker is ever held up.
 """
 
-from libc.errno cimport EAGAIN, EINTR, ENOBUFS, errno
+from libc.errno cimport EAGAIN, EINTR, EMSGSIZE, ENOBUFS, errno
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from dnsbl_server._answer cimport (
     DROPPED,
+    HEADER_SIZE,
     MAX_TCP,
     NO_LIST,
     NO_ZONE,
@@ -31,6 +33,7 @@ from dnsbl_server._answer cimport (
     Names,
     Query,
     Verdict,
+    cut,
     finish,
     prepare,
     respond,
@@ -136,8 +139,8 @@ cdef enum:
     CONTROL_WORDS = 8
     MAX_SOCKETS = 256
     STOP = 0xFFFFFFFF
+    LEAST_MTU = 512            # answers up to this size pass everywhere
     SEND_TRIES = 100           # a millisecond each, that sockets which take no more are waited for
-    HEADER_SIZE = 12
 
 # What a view counted: (over TCP, zone or None, kind, outcome, count), and (zone, list, count).
 Queries = list[tuple[bool, int | None, int, int, int]]
@@ -537,6 +540,7 @@ cdef class Worker:
         """
         cdef uint32_t at = 0
         cdef int sent
+        cdef iovec* filled
         cdef pollfd polled
         cdef timespec pause
         pause.tv_sec = 0
@@ -548,6 +552,10 @@ cdef class Worker:
                 self.tries = SEND_TRIES
             elif errno == EINTR:
                 pass
+            elif errno == EMSGSIZE and self.answers[at].msg_hdr.msg_iov.iov_len > LEAST_MTU:
+                # Longer than its way allows, and not to be fragmented: it has to come over TCP.
+                filled = self.answers[at].msg_hdr.msg_iov
+                filled.iov_len = cut(<uint8_t*>filled.iov_base, <uint32_t>filled.iov_len)
             elif errno == EAGAIN and self.tries:
                 self.tries -= 1
                 polled.fd = fd

@@ -41,7 +41,7 @@ _STYLES = {"good": "green", "bad": "bold red", "dim": "dim", "": ""}
 _PROGRESS_AFTER = 1.0
 # Log lines that may wait for whoever reads the log, and how long the end of the program waits for them in seconds.
 _LOG_LINES = 10000
-_LOG_PATIENCE = 2.0
+_LOG_PATIENCE = 0.5
 
 
 def _console(stderr: bool = False) -> Console:

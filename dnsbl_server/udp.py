@@ -103,12 +103,14 @@ class UdpThreads:
     def _answer_some(self) -> None:
         """Answer some of the packets that wait, and come back for the others."""
         self._again = None
-        without = 0
-        for _ in range(_TURN + len(self._workers)):
+        answered = without = 0
+        while answered < _TURN:
             # One after the other, so that none of the threads has to wait for all packets of another.
             self._turn = (self._turn + 1) % len(self._workers)
-            without = 0 if self._answer_one(self._workers[self._turn]) else without + 1
-            if without == len(self._workers):
+            if self._answer_one(self._workers[self._turn]):
+                answered += 1
+                without = 0
+            elif (without := without + 1) == len(self._workers):
                 return
         self._again = self._loop.call_soon(self._answer_some)
 

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 
 static const struct { const char *name; int number; } errors[] = {
-    {"EAGAIN", EAGAIN}, {"EINTR", EINTR}, {"EINVAL", EINVAL}, {"ENOBUFS", ENOBUFS}, {"ENOMEM", ENOMEM}, {"EPERM", EPERM},
+    {"EAGAIN", EAGAIN}, {"EINTR", EINTR}, {"EINVAL", EINVAL}, {"EMSGSIZE", EMSGSIZE}, {"ENOBUFS", ENOBUFS}, {"ENOMEM", ENOMEM}, {"EPERM", EPERM},
 };
 
 /* What the next call does: 0 works, > 0 does so much, < 0 fails. For one thread. */

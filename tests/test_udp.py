@@ -193,6 +193,20 @@ def test_an_answer_that_cannot_be_sent_is_counted(zones: Path, faults: Path, fau
         assert server.metric("dnsbl_queries_total", outcome="dropped", transport="udp") == dropped
 
 
+def test_an_answer_too_long_for_its_way_is_truncated(zones: Path, faults: Path) -> None:
+    env = {"LD_PRELOAD": str(faults), "FAULTS": "EMSGSIZE"}
+    name = reverse("192.0.2.2", "big.test")
+    with ServerProcess(str(zones), "--threads", "1", env=env) as server:
+        query = dns.message.make_query(name, "TXT", use_edns=0, payload=4096, want_dnssec=True)
+        reply = dns.query.udp(query, server.host, PATIENCE, server.port)
+        assert reply.flags & dns.flags.TC
+        assert (reply.answer, reply.authority, reply.edns, reply.payload) == ([], [], 0, 1232)
+        assert reply.ednsflags & dns.flags.DO
+        whole = dns.query.udp(query, server.host, PATIENCE, server.port)
+        assert not whole.flags & dns.flags.TC
+        assert server.metric("dnsbl_queries_total", outcome="dropped") == 0
+
+
 @pytest.mark.parametrize("threads", ["1", "2", "7"])
 def test_what_has_arrived_is_answered_before_the_end(zones: Path, threads: str) -> None:
     with ServerProcess(str(zones), "--threads", threads) as server, ExitStack() as stack:
