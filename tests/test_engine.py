@@ -124,6 +124,7 @@ def test_what_was_adopted_before_is_let_go(
 
 def test_what_could_not_be_adopted_changes_nothing() -> None:
     script = """
+import resource
 from dnsbl_server._answer import Directory
 from dnsbl_server._engine import Engine
 from tests.test_engine import _KIND_OF_TYPE, LISTED
