@@ -41,6 +41,11 @@ def _obey_modes() -> None:
         libc.prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
 
 
+def state_of(task: Path) -> str:
+    """What the kernel says of a task (a directory of /proc): S sleeps, R runs, T is stopped."""
+    return (task / "stat").read_text().rpartition(")")[2].split()[0]
+
+
 class ServerProcess:
     """`dnsbl-server serve` on free loopback ports, unless `listen` says otherwise. Use it as a context.
 
@@ -129,6 +134,12 @@ class ServerProcess:
 
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
+        if number == signal.SIGSTOP:
+            # Its threads are on other processors, and stop when these notice.
+            end = time.monotonic() + PATIENCE
+            while any(state_of(task) != "T" for task in Path(f"/proc/{self.pid}/task").iterdir()):
+                assert time.monotonic() < end, "the server does not stop"
+                time.sleep(0.001)
 
     def wait(self) -> int:
         """Wait for the end; the exit status."""

@@ -18,7 +18,7 @@ import dns.rcode
 import pytest
 
 from tests.answers import CASES, HEADER, MALFORMED, QUESTION, Case, message, reverse
-from tests.serving import PATIENCE, ServerProcess, needs_ipv6
+from tests.serving import PATIENCE, ServerProcess, needs_ipv6, state_of
 
 
 @pytest.fixture(scope="module", params=["127.0.0.1:0", pytest.param("[::1]:0", marks=needs_ipv6)])
@@ -299,5 +299,5 @@ def test_idle_costs_nothing(zones: Path) -> None:
         tasks = [Path(f"/proc/{server.pid}/task/{task}") for task in os.listdir(f"/proc/{server.pid}/task")]
         # A thread that is idle sleeps in the kernel.
         end = time.monotonic() + PATIENCE
-        while {(task / "stat").read_text().rpartition(")")[2].split()[0] for task in tasks} != {"S"}:
+        while {state_of(task) for task in tasks} != {"S"}:
             assert time.monotonic() < end
