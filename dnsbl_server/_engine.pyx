@@ -268,10 +268,10 @@ cdef class Engine:
 
     def adopt(self, Directory directory not None, context):
         """Answer from a directory from now on. For one thread at a time, as `retire`."""
-        cdef _View newest
-        self.generation += 1
-        newest = _View(directory, context, self.generation, self.blocks)
+        cdef _View newest = _View(directory, context, self.generation + 1, self.blocks)
         self.views = [*self.views, newest]
+        # Only now, when no memory can be missing any more: the last of the views is the one in service, always.
+        self.generation = newest.shape.generation
         STORE(&self.current, <uint64_t>&newest.shape)
 
     def retire(self):

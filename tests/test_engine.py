@@ -4,6 +4,8 @@ import gc
 import os
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -117,6 +119,25 @@ def test_what_was_adopted_before_is_let_go(
         del snapshot
     gc.collect()
     assert [reference() is None for reference in seen] == [True] * 18 + [False]
+
+
+def test_what_could_not_be_adopted_changes_nothing() -> None:
+    script = """
+import resource
+from dnsbl_server._answer import Directory
+from dnsbl_server._engine import Engine
+from tests.test_engine import _KIND_OF_TYPE, LISTED
+# The counts of so many workers take more memory than there is from now on.
+engine = Engine(1 << 20, _KIND_OF_TYPE)
+resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+try:
+    engine.adopt(Directory(()), None)
+except MemoryError:
+    print("no memory")
+print(engine.retire(), engine.answer(LISTED, 0.0)[3] & 15)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "no memory\n[] 5\n"), done.stderr
 
 
 def test_counts_of_what_is_let_go_are_handed_over(run: Callable[..., Running], snapshot: Snapshot) -> None:
