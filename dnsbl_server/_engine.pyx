@@ -325,7 +325,7 @@ cdef class Engine:
         For one thread, the one that adopts.
         """
         cdef Shape* shape = <Shape*>LOAD(&self.current)
-        cdef uint32_t size = <uint32_t>min(packet.shape[0], <Py_ssize_t>MAX_PACKET)
+        cdef uint32_t size = <uint32_t>packet.shape[0] if packet.shape[0] <= MAX_PACKET else HEADER_SIZE
         cdef Verdict verdict
         cdef int done
         if size:

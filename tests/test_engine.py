@@ -257,6 +257,9 @@ def test_a_query_that_is_cut_off_is_not_answered_as_if_it_were_whole(
     for more in (1, 100, 5000):
         assert running.ask(whole + bytes(more))[3] & 15 == 1
         assert running.ask(whole[:2] + b"\x28" + whole[3:] + bytes(more))[3] & 15 == 4
+        over_tcp = running.engine.answer(whole + bytes(more), time.time())
+        assert over_tcp is not None
+        assert over_tcp[3] & 15 == 1
 
 
 @pytest.mark.parametrize("capacity", [0, 3, 7])

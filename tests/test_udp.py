@@ -236,7 +236,7 @@ def test_threads_share_the_clients(zones: Path) -> None:
 
 
 def test_a_socket_that_takes_no_more_does_not_keep_the_server_from_its_end(zones: Path, faults: Path) -> None:
-    env = {"LD_PRELOAD": str(faults), "FAULTS": "EAGAIN*1000000"}
+    env = preload(faults, "EAGAIN*1000000")
     with ServerProcess(str(zones), "--threads", "1", env=env) as server:
         with closing(connect(server.host, server.port)) as client:
             for number in range(500):
