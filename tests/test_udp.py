@@ -194,7 +194,7 @@ def test_an_answer_that_cannot_be_sent_is_counted(zones: Path, faults: Path, fau
 
 
 def test_an_answer_too_long_for_its_way_is_truncated(zones: Path, faults: Path) -> None:
-    env = {"LD_PRELOAD": str(faults), "FAULTS": "EMSGSIZE"}
+    env = preload(faults, "EMSGSIZE")
     name = reverse("192.0.2.2", "big.test")
     with ServerProcess(str(zones), "--threads", "1", env=env) as server:
         query = dns.message.make_query(name, "TXT", use_edns=0, payload=4096, want_dnssec=True)
