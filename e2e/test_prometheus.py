@@ -251,7 +251,7 @@ def test_the_dashboard_shows_what_happened(scraped: ServerProcess, prometheus: P
     assert one["Listed now"] == [{"": pytest.approx(8 / 10)}]
     assert one["Entries by list"] == [{f"{ZONE} traps": 200, f"{ZONE} dynamic": 21}, {ZONE: 1}]
     assert set(everything["Queries/s by outcome"][0]) == {*asked, "servfail"}
-    errors = {"refused", "formerr", "notimp", "badvers", "dropped"}
+    errors = {"refused", "formerr", "notimp", "badvers", "dropped", "servfail"}
     assert set(everything["Errors and drops"][0]) == errors
     assert all(one["Reloads"][0][f"{ZONE} {result}"] > 0 for result in ("success", "failure"))
     # From which to choose.
