@@ -7,7 +7,7 @@ import pytest
 from dnsbl_server.respond import Outcome
 from fuzz.answer import MOMENTS, SEEDS, TCP, Fuzzed
 
-SEED_FILES = sorted(SEEDS.iterdir())
+SEED_FILES = sorted(path for path in SEEDS.rglob("*") if path.is_file())
 
 
 @pytest.fixture(scope="module")
