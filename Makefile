@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Present, and newer than what it is made from, when everything is installed and the compiled modules are built.
 INSTALLED := $(VENV)/.installed
-COMPILED := $(wildcard dnsbl_server/*.pyx dnsbl_server/*.pxd)
+COMPILED := $(wildcard dnsbl_server/*/*.pyx dnsbl_server/*/*.pxd)
 
 .PHONY: serve test e2e check lint types format checked sanitized fuzz clean help FORCE
 
@@ -38,8 +38,9 @@ format: $(INSTALLED)  ## Format the code
 COPIED := dnsbl_server fuzz tests zones pyproject.toml setup.py README.md LICENSE dnsbl-server.yaml
 PYTHON_OF_BUILDS := $(abspath $(BIN))/python
 # Of the tests those of the compiled modules, and of the builds themselves.
-PROOF := $(patsubst %,tests/%.py,builds test_answer test_damaged test_engine test_fuzz_seeds test_merge test_prints \
-	test_scan test_service test_spans test_table test_udp)
+PROOF := $(patsubst %,tests/%.py,builds answer/test_answer answer/test_fuzz_seeds compiler/test_merge engine/test_engine \
+	engine/test_service engine/test_udp model/test_spans sources/test_scan table/test_damaged table/test_prints \
+	table/test_table)
 CHECKED := -DDNSBL_CHECKED -UNDEBUG
 SANITIZERS := undefined,float-cast-overflow -fno-sanitize-recover=all -fno-wrapv -fno-omit-frame-pointer -g -O1
 # Memory that Python itself never gives back is no leak of ours.
@@ -52,7 +53,7 @@ SANITIZED := ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=64 UBSAN_OPTIONS=pri
 	rm -rf $@
 	mkdir -p $@
 	cp -r $(COPIED) $@
-	rm -f $@/dnsbl_server/*.so $@/dnsbl_server/*.c
+	rm -f $@/dnsbl_server/*/*.so
 	cd $@ && $(COMPILE) $(PYTHON_OF_BUILDS) setup.py --quiet build_ext --inplace --parallel 2
 
 checked: .build/checked  ## Test the compiled modules with every check on, compiled without a warning
@@ -74,7 +75,7 @@ fuzz: .build/fuzz .build/atheris  ## Fuzz them against their specification: make
 
 clean:  ## Remove what was installed and cached
 	rm -rf $(VENV) .build build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	rm -f dnsbl_server/*.c dnsbl_server/*.so
+	rm -f dnsbl_server/*/*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED): pyproject.toml setup.py $(COMPILED)

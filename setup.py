@@ -5,12 +5,10 @@ DNSBL_CFLAGS adds flags, for the checked and the sanitized builds; see CONTRIBUT
 """
 
 import os
+from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
-
-# The data plane, then the control plane.
-MODULES = ("_answer", "_engine", "_spans", "_merge", "_scan", "_prints")
 
 FLAGS = ["-O0", "-g", "-UNDEBUG"] if os.environ.get("DNSBL_DEBUG") else ["-O2"]
 FLAGS += os.environ.get("DNSBL_CFLAGS", "").split()
@@ -19,12 +17,12 @@ setup(
     ext_modules=cythonize(
         [
             Extension(
-                f"dnsbl_server.{module}",
-                [f"dnsbl_server/{module}.pyx"],
+                ".".join(source.with_suffix("").parts),
+                [str(source)],
                 extra_compile_args=["-Wall", "-Wextra", *FLAGS],
                 extra_link_args=FLAGS,
             )
-            for module in MODULES
+            for source in sorted(Path("dnsbl_server").rglob("*.pyx"))
         ],
         build_dir="build",  # the C files, which nobody needs afterwards
         compiler_directives={"language_level": 3, "wraparound": False, "cdivision": True},

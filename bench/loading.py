@@ -19,7 +19,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
-from dnsbl_server.loader import Loader
+from dnsbl_server.supply.loader import Loader
 
 
 def main() -> None:

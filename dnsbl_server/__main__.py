@@ -1,6 +1,6 @@
 """`python -m dnsbl_server`."""
 
-from dnsbl_server.cli import main
+from dnsbl_server.cli.main import main
 
 if __name__ == "__main__":
     main(prog_name="dnsbl-server")

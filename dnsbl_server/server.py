@@ -18,16 +18,19 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack, ExitStack
 
 from dnsbl_server import __version__
-from dnsbl_server.config import DEFAULT_LISTEN, Endpoint, Settings
-from dnsbl_server.loader import Loader, LoaderError
-from dnsbl_server.metrics import MetricsServer
+from dnsbl_server.answer.snapshot import Identity
+from dnsbl_server.config import DEFAULT_LISTEN, Settings
+from dnsbl_server.endpoint import Endpoint
+from dnsbl_server.engine.metrics import QueryCollector
+from dnsbl_server.engine.service import Service
+from dnsbl_server.engine.tcp import TcpConnections, TcpLimits
+from dnsbl_server.engine.udp import UdpThreads
+from dnsbl_server.http.metrics import MetricsServer
+from dnsbl_server.model.problem import Problems
 from dnsbl_server.notify import ServiceManager
-from dnsbl_server.problem import Problems
-from dnsbl_server.reload import Reloader
-from dnsbl_server.service import Service
-from dnsbl_server.snapshot import Identity
-from dnsbl_server.tcp import TcpConnections, TcpLimits
-from dnsbl_server.udp import UdpThreads
+from dnsbl_server.supply.loader import Loader, LoaderError
+from dnsbl_server.supply.metrics import ZoneCollector
+from dnsbl_server.supply.reload import Reloader
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +56,7 @@ class Server:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._threads = settings.threads or len(os.sched_getaffinity(0))
-        self.service = Service(self._threads)
+        self.service = Service(self._threads, Identity(settings.version_text, settings.server_id))
         self.endpoints: list[Endpoint] = []
         self.metrics_endpoint: Endpoint | None = None
         self.reloader: Reloader | None = None
@@ -82,14 +85,14 @@ class Server:
     ) -> None:
         settings = self._settings
         loader = Loader(settings.load_timeout)
-        identity = Identity(settings.version_text, settings.server_id)
-        reloader = Reloader(settings.zones, self.service, identity, loader, settings.poll_interval, self._tell_reload)
+        reloader = Reloader(settings.zones, self.service, loader, settings.poll_interval, self._tell_reload)
         self.reloader = reloader
         stack.push_async_callback(reloader.close)
         self._handle_signals(reloader, stack)
         if settings.metrics is not None:
             try:
-                metrics = MetricsServer(settings.metrics, self.service, lambda: reloader.statuses, __version__)
+                collectors = (QueryCollector(self.service), ZoneCollector(lambda: reloader.statuses))
+                metrics = MetricsServer(settings.metrics, collectors, lambda: bool(reloader.statuses), __version__)
             except OSError as error:
                 raise StartError(_cannot_listen(settings.metrics, "metrics", error)) from error
             stack.callback(metrics.close)

@@ -9,9 +9,9 @@ An input is one byte that chooses the time and the transport, and the message. T
 
 from pathlib import Path
 
-from dnsbl_server.load import load
-from dnsbl_server.respond import Reply
-from dnsbl_server.table import ZoneTable
+from dnsbl_server.answer.respond import Reply
+from dnsbl_server.supply.load import load
+from dnsbl_server.table.table import ZoneTable
 from tests.conftest import NOW
 from tests.sameness import Both
 

@@ -6,8 +6,8 @@ import dns.flags
 import dns.message
 import dns.rdatatype
 
-from dnsbl_server.respond import Reply, respond
-from dnsbl_server.snapshot import Snapshot
+from dnsbl_server.answer.respond import Reply, respond
+from dnsbl_server.answer.snapshot import Snapshot
 from tests.conftest import NOW
 
 RD = 0x0100

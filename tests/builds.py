@@ -17,11 +17,11 @@ SANITIZED = {"checked": False, "sanitized": True}[os.environ["DNSBL_BUILD"]]
 _START = """
 import struct
 from array import array
-from dnsbl_server._answer import Directory, Table
-from dnsbl_server._engine import Engine, Worker
+from dnsbl_server.answer._answer import Directory, Table
+from dnsbl_server.engine._engine import Engine, Worker
 from tests.asking import plain
-from tests.test_damaged import memory_of, sections_of
-from tests.test_table import BUFFER
+from tests.table.test_damaged import memory_of, sections_of
+from tests.table.test_table import BUFFER
 
 memory = memory_of(sections_of(BUFFER))
 table = Table(memory, 2)

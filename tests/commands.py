@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 from unittest.mock import patch
 
-from dnsbl_server.cli import main
+from dnsbl_server.cli.main import main
 from tests.serving import PATIENCE
 
 COMMAND = [sys.executable, "-m", "dnsbl_server"]

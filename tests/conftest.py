@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from dnsbl_server.load import Load, load
-from dnsbl_server.snapshot import Identity, Snapshot
-from dnsbl_server.table import ZoneTable
+from dnsbl_server.answer.snapshot import Identity, Snapshot
+from dnsbl_server.supply.load import Load, load
+from dnsbl_server.table.table import ZoneTable
 from tests.answers import BIG_ZONE, ZONE
 
 # The time of every test that does not need another: 2026-11-23 00:00 UTC.

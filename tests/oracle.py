@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
-from dnsbl_server._spans import Spans
-from dnsbl_server.address import Net
-from dnsbl_server.problem import Place
-from dnsbl_server.zone import BlockList, Entry, Exclusion, ListFile, Listing, Soa, Text, Zone
+from dnsbl_server.model._spans import Spans
+from dnsbl_server.model.address import Net
+from dnsbl_server.model.listing import Listing, Text
+from dnsbl_server.model.problem import Place
+from dnsbl_server.model.zone import BlockList, Entry, Exclusion, ListFile, Soa, Zone
 from tests.conftest import NOW
 
 BITS = {4: 32, 6: 128}

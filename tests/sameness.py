@@ -13,16 +13,18 @@ from random import Random
 from dnslib import CLASS
 from hypothesis import strategies as st
 
-from dnsbl_server._answer import Directory
-from dnsbl_server.compiler import compile_zone
-from dnsbl_server.lookup import query_name
-from dnsbl_server.problem import Problems
-from dnsbl_server.respond import Reply, respond
-from dnsbl_server.rib import ZoneRib
-from dnsbl_server.snapshot import Snapshot
-from dnsbl_server.table import ZoneTable
-from dnsbl_server.wire import QR, MessageError, Query, labels_of, parse_header, parse_query
-from dnsbl_server.zone import Text, Zone
+from dnsbl_server.answer._answer import Directory
+from dnsbl_server.answer.respond import Reply, respond
+from dnsbl_server.answer.snapshot import Snapshot
+from dnsbl_server.compiler.compile import compile_zone
+from dnsbl_server.compiler.rib import ZoneRib
+from dnsbl_server.dns.message import QR, MessageError, Query, parse_header, parse_query
+from dnsbl_server.dns.name import labels_of
+from dnsbl_server.dns.reversed import query_name
+from dnsbl_server.model.listing import Text
+from dnsbl_server.model.problem import Problems
+from dnsbl_server.model.zone import Zone
+from dnsbl_server.table.table import ZoneTable
 from tests import oracle
 from tests.asking import plain
 from tests.conftest import NOW

@@ -184,7 +184,7 @@ class StalledLoader:
         self._released = directory / "released"
         (directory / "sitecustomize.py").write_text(
             "import os, pathlib, sys, time\n"
-            "if 'dnsbl_server.loader' in sys.orig_argv:\n"
+            "if 'dnsbl_server.supply.loader' in sys.orig_argv:\n"
             f"    pathlib.Path({str(directory)!r}, f'{{os.getpid()}}.waiting').touch()\n"
             "    parent = os.getppid()\n"
             f"    while os.getppid() == parent and not os.path.exists({str(self._released)!r}):\n"

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dnsbl_server.config import Endpoint, Settings, parse_endpoint, parse_metrics, read_settings
-from dnsbl_server.problem import Problems
+from dnsbl_server.config import Settings, parse_metrics, read_settings
+from dnsbl_server.endpoint import Endpoint, parse_endpoint
+from dnsbl_server.model.problem import Problems
 
 Read = Callable[..., tuple[Settings | None, list[str]]]
 

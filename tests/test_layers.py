@@ -1,4 +1,4 @@
-"""The order of the modules: each imports only from those before it, so whoever reads a file knows what it rests on."""
+"""The order of the packages: what each may import, in one table that CONTRIBUTING.md shows in the same words."""
 
 import ast
 import importlib
@@ -12,55 +12,45 @@ import pytest
 import dnsbl_server
 
 PACKAGE = Path(dnsbl_server.__file__).parent
-# From the bottom to the top.
-LAYERS = (
-    "__init__",
-    "_answer",
-    "_engine",
-    "problem",
-    "address",
-    "_spans",
-    "zone",
-    "values",
-    "document",
-    "fields",
-    "_scan",
-    "listfile",
-    "zonefile",
-    "config",
-    "rib",
-    "wire",
-    "_prints",
-    "table",
-    "_merge",
-    "compiler",
-    "load",
-    "loader",
-    "snapshot",
-    "respond",
-    "service",
-    "lookup",
-    "udp",
-    "tcp",
-    "watch",
-    "reload",
-    "metrics",
-    "notify",
-    "server",
-    "cli",
-    "__main__",
+CONTRIBUTING = PACKAGE.parent / "CONTRIBUTING.md"
+# What the modules of a package, or a module beside the packages, may import besides their own package.
+MAY_IMPORT = {
+    "__init__": "",
+    "model": "",
+    "endpoint": "",
+    "notify": "",
+    "dns": "model",
+    "sources": "model, dns",
+    "table": "model, dns",
+    "compiler": "model, table",
+    "answer": "model, dns, table",
+    "engine": "dns, table, answer",
+    "supply": "model, dns, sources, table, compiler",
+    "http": "endpoint",
+    "config": "model, endpoint, sources",
+    "server": "__init__, model, endpoint, notify, answer, engine, supply, http, config",
+    "cli": "__init__, model, endpoint, dns, table, compiler, answer, supply, config, server",
+    "__main__": "cli",
+}
+COMPILED = sorted(".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.pyx"))
+MODULES = sorted(
+    [*(".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py")), *COMPILED]
 )
-COMPILED = sorted(path.stem for path in PACKAGE.glob("*.pyx"))
-MODULES = sorted([*(path.stem for path in PACKAGE.glob("*.py")), *COMPILED])
 # An import of Cython's or Python's, with whatever stands before it in its line.
 IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+\S+[ \t]+)?c?import[ \t]+(?:\([^)]*\)|[^\n]*)", re.MULTILINE)
 
 
+def package_of(module: str) -> str:
+    """The package of a module, or the module itself where it stands beside the packages."""
+    return module.partition(".")[0]
+
+
 def parse(module: str) -> ast.Module:
     """A module; of a compiled one, what it says of itself and what it and its declarations import."""
+    path = PACKAGE.joinpath(*module.split("."))
     if module not in COMPILED:
-        return ast.parse((PACKAGE / f"{module}.py").read_text(), module)
-    files = [PACKAGE / f"{module}{suffix}" for suffix in (".pyx", ".pxd", ".pyi")]
+        return ast.parse(path.with_suffix(".py").read_text(), module)
+    files = [path.with_suffix(suffix) for suffix in (".pyx", ".pxd", ".pyi")]
     return parse_compiled("".join(file.read_text() for file in files if file.exists()))
 
 
@@ -75,21 +65,21 @@ def parse_compiled(source: str) -> ast.Module:
 
 
 def imports_of(tree: ast.Module) -> Iterator[str]:
-    """The modules of the package that a module imports, wherever it does so."""
+    """The modules of the program that a module imports, wherever it does so. (ruff refuses relative imports.)"""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            start = "dnsbl_server" if node.level else ""
-            source = ".".join(filter(None, (start, node.module)))
-            names = [f"{source}.{alias.name}" for alias in node.names] if source == "dnsbl_server" else [source]
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
         else:
             continue
         for name in names:
-            package, _, module = name.partition(".")
-            if package == "dnsbl_server":
-                # What the package itself defines comes from its __init__.
-                yield module.partition(".")[0] if module.partition(".")[0] in MODULES else "__init__"
+            top, *parts = name.split(".")
+            if top == "dnsbl_server":
+                # What is no module is a name that a module, or the program itself, defines.
+                while parts and ".".join(parts) not in MODULES:
+                    parts.pop()
+                yield ".".join(parts) or "__init__"
 
 
 def hidden_imports(tree: ast.Module) -> list[int]:
@@ -101,16 +91,53 @@ def hidden_imports(tree: ast.Module) -> list[int]:
     ]
 
 
+def described_in_contributing() -> dict[str, str]:
+    """The rules as CONTRIBUTING.md has them: the rows of its table of packages."""
+    rows = re.findall(r"^\| `(\S+?)/?` \| ([^|]*) \| [^|]* \|$", CONTRIBUTING.read_text(), re.MULTILINE)
+    return {name: "" if allowed == "nothing" else allowed for name, allowed in rows}
+
+
+def test_the_rules_are_those_of_contributing() -> None:
+    assert described_in_contributing() == {name: rule for name, rule in MAY_IMPORT.items() if "__" not in name}
+
+
 def test_every_module_has_its_place() -> None:
-    assert sorted(LAYERS) == MODULES
-    inside = [path for suffix in ("py", "pyx", "pxd", "pyi") for path in PACKAGE.rglob(f"*.{suffix}")]
-    assert [path.name for path in inside if path.parent != PACKAGE] == []
-    assert [path.name for path in inside if path.stem not in MODULES] == []
+    assert sorted({package_of(module) for module in MODULES}) == sorted(MAY_IMPORT)
+    inside = [path for suffix in ("pyx", "pxd", "pyi") for path in PACKAGE.rglob(f"*.{suffix}")]
+    assert [path.name for path in inside if path.parent == PACKAGE] == []
+
+
+def test_the_rules_are_a_partial_order() -> None:
+    graph = {name: set(rule.split(", ")) if rule else set() for name, rule in MAY_IMPORT.items()}
+    assert sorted(TopologicalSorter(graph).static_order()) == sorted(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_are_allowed(module: str) -> None:
+    allowed = {package_of(module), *MAY_IMPORT[package_of(module)].split(", ")}
+    assert [name for name in imports_of(parse(module)) if package_of(name) not in allowed] == []
+
+
+def test_every_rule_is_used() -> None:
+    used: dict[str, set[str]] = {}
+    for module in MODULES:
+        names = {package_of(name) for name in imports_of(parse(module))} - {package_of(module)}
+        used.setdefault(package_of(module), set()).update(names)
+    assert {name: ", ".join(each for each in MAY_IMPORT if each in names) for name, names in used.items()} == MAY_IMPORT
+
+
+def test_no_import_cycles() -> None:
+    graph = {module: set(imports_of(parse(module))) - {module} for module in MODULES}
+    assert any(graph.values())
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
 
 
 @pytest.mark.parametrize("module", COMPILED)
 def test_the_types_of_a_compiled_module_are_of_what_it_has(module: str) -> None:
-    stub = ast.parse((PACKAGE / f"{module}.pyi").read_text())
+    stub = ast.parse(PACKAGE.joinpath(*module.split(".")).with_suffix(".pyi").read_text())
     compiled = importlib.import_module(f"dnsbl_server.{module}")
     declared = [node for node in stub.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
     for node in declared:
@@ -119,21 +146,6 @@ def test_the_types_of_a_compiled_module_are_of_what_it_has(module: str) -> None:
             assert hasattr(getattr(compiled, node.name), each.name)
     public = {name for name, value in vars(compiled).items() if getattr(value, "__module__", "") == compiled.__name__}
     assert {node.name for node in declared} == {name for name in public if not name.startswith("_")}
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_imports_only_from_modules_before(module: str) -> None:
-    allowed = LAYERS[: LAYERS.index(module)]
-    assert [name for name in imports_of(parse(module)) if name not in allowed] == []
-
-
-def test_no_import_cycles() -> None:
-    graph = {module: set(imports_of(parse(module))) for module in MODULES}
-    assert any(graph.values())
-    try:
-        TopologicalSorter(graph).prepare()
-    except CycleError as error:
-        pytest.fail(" -> ".join(error.args[1]))
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -149,14 +161,13 @@ def test_module_says_what_it_is(module: str) -> None:
 @pytest.mark.parametrize(
     ("source", "found"),
     [
-        ("import dnsbl_server.zone", ["zone"]),
+        ("import dnsbl_server.model.zone", ["model.zone"]),
         ("import dnsbl_server", ["__init__"]),
-        ("from dnsbl_server import __version__, rib", ["__init__", "rib"]),
-        ("from dnsbl_server.table import ZoneTable", ["table"]),
-        ("from .cli import main", ["cli"]),
-        ("from . import cli", ["cli"]),
-        ("import zone, os.path\nfrom zone import cli", []),
-        ("def f():\n    import dnsbl_server.cli", ["cli"]),
+        ("from dnsbl_server import __version__, endpoint", ["__init__", "endpoint"]),
+        ("from dnsbl_server.table.table import ZoneTable", ["table.table"]),
+        ("from dnsbl_server.table import table", ["table.table"]),
+        ("import model, os.path\nfrom model import zone", []),
+        ("def f():\n    import dnsbl_server.cli.main", ["cli.main"]),
     ],
 )
 def test_imports_are_seen(source: str, found: list[str]) -> None:
@@ -173,10 +184,10 @@ def test_hidden_imports_are_seen(source: str) -> None:
 @pytest.mark.parametrize(
     ("source", "found"),
     [
-        ("from dnsbl_server._spans cimport Span, Spans", ["_spans"]),
-        ("from dnsbl_server.zone cimport (\n    Span,\n    Spans,\n)\ncdef int f(): pass", ["zone"]),
-        ("cimport dnsbl_server.zone", ["zone"]),
-        ("cdef int f():\n    from dnsbl_server cimport zone", ["zone"]),
+        ("from dnsbl_server.model._spans cimport Span, Spans", ["model._spans", "model._spans"]),
+        ("from dnsbl_server.model._spans cimport (\n    Span,\n)\ncdef int f(): pass", ["model._spans"]),
+        ("cimport dnsbl_server.model._spans", ["model._spans"]),
+        ("cdef int f():\n    from dnsbl_server.model cimport _spans", ["model._spans"]),
         ("from libc.stdint cimport uint32_t\ncdef extern from *:\n    pass", []),
     ],
 )

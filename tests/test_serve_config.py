@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from dnsbl_server.cli import main
+from dnsbl_server.cli.main import main
 from tests.commands import ANY, run_process
 
 

@@ -1,6 +1,0 @@
-from collections.abc import Iterable
-
-from dnsbl_server._spans import Spans
-
-def fingerprints(seeded_spans: Iterable[tuple[int, Spans]]) -> bytes: ...
-def count_changes(before: bytes | memoryview, after: bytes | memoryview) -> tuple[int, int]: ...

@@ -1,0 +1,165 @@
+"""A query's bytes to an answer's bytes.
+
+Owns what is answered to what. Pure: no socket, no clock, no global; the time is an argument. Every transport, the
+command line and the tests get their answers here, and nothing a client sends makes it raise.
+"""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from dnslib import CLASS, QTYPE
+
+from dnsbl_server.answer.snapshot import Labels, ServedZone, Snapshot
+from dnsbl_server.dns.message import (
+    BADVERS,
+    FORMERR,
+    MAX_TCP,
+    NOERROR,
+    NOTIMP,
+    NXDOMAIN,
+    QR,
+    REFUSED,
+    MessageError,
+    Query,
+    Record,
+    build_answer,
+    build_error,
+    encode_text,
+    parse_header,
+    parse_query,
+    udp_limit,
+)
+from dnsbl_server.dns.reversed import parse_reversed
+from dnsbl_server.model.address import format_address
+from dnsbl_server.model.listing import ADDRESS_MARK
+from dnsbl_server.table.table import NO_LIST, Answer
+
+_VERSION_NAMES = ((b"version", b"bind"), (b"version", b"server"))
+_ID_NAMES = ((b"id", b"server"), (b"hostname", b"bind"))
+
+
+class Outcome(StrEnum):
+    """What became of a query; the values are those of the metric label."""
+
+    LISTED = "listed"
+    NOT_LISTED = "not_listed"
+    NODATA = "nodata"
+    ANSWERED = "answered"  # with records of the zone's own name, or of the server itself
+    REFUSED = "refused"
+    FORMERR = "formerr"
+    NOTIMP = "notimp"
+    BADVERS = "badvers"
+    TRUNCATED = "truncated"
+    SERVFAIL = "servfail"
+    DROPPED = "dropped"
+
+
+class Reply(NamedTuple):
+    """The answer, and what there is to count.
+
+    packet: None where no answer is sent; zone: "" where no zone of ours was asked; qtype: 0 where none could be read;
+    hits: the names of the lists that made the answer.
+    """
+
+    packet: bytes | None
+    outcome: Outcome
+    zone: str = ""
+    qtype: int = 0
+    hits: tuple[str, ...] = ()
+
+
+class _Found(NamedTuple):
+    """What a zone has for a name and type, before it is a message."""
+
+    outcome: Outcome
+    rcode: int = NOERROR
+    answers: tuple[Record, ...] = ()
+    hits: tuple[str, ...] = ()
+
+
+def respond(snapshot: Snapshot, packet: bytes, now: float, tcp: bool = False) -> Reply:
+    """Answer one message. now: seconds since 1970; tcp: the answer may be 65,535 bytes long."""
+    header = parse_header(packet)
+    if header is None or header.flags & QR:
+        return Reply(None, Outcome.DROPPED)
+    try:
+        query = parse_query(packet, header)
+    except MessageError:
+        if header.opcode:
+            return Reply(build_error(header, NOTIMP), Outcome.NOTIMP)
+        return Reply(build_error(header, FORMERR), Outcome.FORMERR)
+    limit = MAX_TCP if tcp else udp_limit(query)
+    if header.opcode:
+        return Reply(build_answer(query, NOTIMP, limit)[0], Outcome.NOTIMP, "", query.qtype)
+    if query.edns and query.edns.version:
+        return Reply(build_answer(query, BADVERS, limit)[0], Outcome.BADVERS, "", query.qtype)
+    labels = tuple(label.lower() for label in query.labels)
+    if query.qclass == CLASS.CH:
+        return _respond_chaos(snapshot, query, labels, limit)
+    zone = snapshot.find(labels) if query.qclass == CLASS.IN else None
+    if zone is not None and query.qtype == QTYPE.DS and labels == zone.labels:
+        # The DS record of a zone would stand in the zone above it (RFC 4035 section 3.1.4.1).
+        zone = snapshot.find(labels[1:]) or zone
+    if zone is None or query.qtype in (QTYPE.AXFR, QTYPE.IXFR):
+        return Reply(build_answer(query, REFUSED, limit)[0], Outcome.REFUSED, zone.name if zone else "", query.qtype)
+    found = _find(snapshot, zone, query, labels, now)
+    authority = () if found.answers else (_soa(zone, query),)
+    answer, cut = build_answer(query, found.rcode, limit, True, found.answers, authority)
+    return Reply(answer, Outcome.TRUNCATED if cut else found.outcome, zone.name, query.qtype, found.hits)
+
+
+def _respond_chaos(snapshot: Snapshot, query: Query, labels: Labels, limit: int) -> Reply:
+    text = None
+    if query.qtype == QTYPE.TXT:
+        if labels in _VERSION_NAMES:
+            text = snapshot.identity.version
+        elif labels in _ID_NAMES:
+            text = snapshot.identity.server_id
+    if text is None:
+        return Reply(build_answer(query, REFUSED, limit)[0], Outcome.REFUSED, "", query.qtype)
+    record = Record(query.labels, QTYPE.TXT, 0, encode_text(text), CLASS.CH)
+    answer, cut = build_answer(query, NOERROR, limit, True, (record,))
+    return Reply(answer, Outcome.TRUNCATED if cut else Outcome.ANSWERED, "", query.qtype)
+
+
+def _find(snapshot: Snapshot, zone: ServedZone, query: Query, labels: Labels, now: float) -> _Found:
+    if labels == zone.labels:
+        return _find_apex(zone, query)
+    address, partial = parse_reversed(labels[: -len(zone.labels)])
+    answer = zone.table.find(*address, now) if address else None
+    if address and answer:
+        return _find_listed(zone, query, address, answer, now)
+    if partial or snapshot.has_zone_at_or_below(labels):
+        return _Found(Outcome.NODATA)
+    return _Found(Outcome.NOT_LISTED, NXDOMAIN)
+
+
+def _find_apex(zone: ServedZone, query: Query) -> _Found:
+    if query.qtype in (QTYPE.SOA, QTYPE.ANY):
+        return _Found(Outcome.ANSWERED, answers=(_soa(zone, query),))
+    data = zone.apex.get(query.qtype, [])
+    answers = tuple(Record(query.labels, query.qtype, zone.ttl, each) for each in data)
+    return _Found(Outcome.ANSWERED if answers else Outcome.NODATA, answers=answers)
+
+
+def _find_listed(zone: ServedZone, query: Query, address: tuple[int, int], answer: Answer, now: float) -> _Found:
+    if query.qtype not in (QTYPE.A, QTYPE.TXT, QTYPE.ANY):
+        return _Found(Outcome.NODATA)
+    # Nothing is kept by a resolver for longer than it holds.
+    ttl = min(answer.ttl, int(answer.expires - now)) if answer.expires else answer.ttl
+    if query.qtype == QTYPE.TXT:
+        shown = format_address(*address)
+        rtype = QTYPE.TXT
+        data = [encode_text(text.replace(ADDRESS_MARK, shown)) for _, text in answer.texts]
+    else:
+        rtype = QTYPE.A
+        data = [code.to_bytes(4) for code in answer.codes]
+    answers = tuple(Record(query.labels, rtype, ttl, each) for each in data)
+    hits = tuple(zone.lists[number] for number, _ in answer.texts if number != NO_LIST)
+    return _Found(Outcome.LISTED, answers=answers, hits=hits)
+
+
+def _soa(zone: ServedZone, query: Query) -> Record:
+    """The SOA record with the TTL that makes negative answers last for negative_ttl (RFC 2308 section 5)."""
+    owner = query.labels[len(query.labels) - len(zone.labels) :]
+    return Record(owner, QTYPE.SOA, zone.negative_ttl, zone.soa)

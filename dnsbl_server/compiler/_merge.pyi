@@ -1,0 +1,18 @@
+from array import array
+from collections.abc import Callable
+
+from dnsbl_server.model._spans import Spans
+
+def flatten(
+    sorted_prefixes: Spans,
+    kinds: array[int],
+    kind: int,
+    roots: array[int],
+    nested: bytes,
+    extend: Callable[[int, int], int],
+) -> Spans: ...
+def subtract(spans: Spans, holes: Spans) -> Spans: ...
+def lay_over(under: Spans, over: Spans, combine: Callable[[int, int], int]) -> Spans: ...
+def intervals(
+    spans: Spans, answers: array[int], resolve: Callable[[int], int]
+) -> tuple[array[int] | bytearray, array[int] | bytearray, array[int]]: ...

@@ -1,0 +1,211 @@
+"""The RIB: every listing of a zone, in radix trees that can explain themselves.
+
+Owns which entry decides: within a list the most specific one, unless the list or the zone excludes the address; an
+entry counts until it expires. Ranges become the fewest prefixes, and one prefix stands in a list once. Belongs to the
+control plane: it answers `why is this address listed?`, and the compiler makes the data plane's tables from it.
+
+The millions of list files stay out of the trees: who asks about one address can have them looked through.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from functools import cached_property
+from socket import AF_INET, AF_INET6
+from typing import Any, NamedTuple
+
+from pytricia import PyTricia
+
+from dnsbl_server.model._spans import Spans, duplicates
+from dnsbl_server.model._spans import prefixes as prefixes_of
+from dnsbl_server.model.address import BITS, LOOPBACK_FIRST, LOOPBACK_LAST, Net, prefixes, without_loopback
+from dnsbl_server.model.problem import MAX_PER_FILE, Problem, Problems
+from dnsbl_server.model.zone import BlockList, Entry, Exclusion, Zone
+
+
+class Match(NamedTuple):
+    """What one list says of an address.
+
+    entry: the one that decides, None when nothing does; covering: all entries that hold the address, most specific
+    first, expired ones too; exclusion: what takes the address out of this list.
+    """
+
+    list: BlockList
+    entry: Entry | None
+    covering: tuple[Entry, ...]
+    exclusion: Exclusion | None
+
+
+class Explanation(NamedTuple):
+    """What a zone says of an address: a match for each list that holds it, and what takes it out of all of them."""
+
+    matches: tuple[Match, ...]
+    exclusion: Exclusion | None
+
+    @property
+    def deciding(self) -> tuple[Match, ...]:
+        """The matches that make the address listed; none when it is not."""
+        return () if self.exclusion else tuple(match for match in self.matches if match.entry)
+
+
+class Tree:
+    """A radix tree of one address family."""
+
+    def __init__(self, version: int) -> None:
+        self._tree = PyTricia(BITS[version], AF_INET if version == 4 else AF_INET6)
+        self._bytes = BITS[version] // 8
+
+    def insert(self, first: int, length: int, value: object) -> None:
+        self._tree.insert((first.to_bytes(self._bytes), length), value)
+
+    def covering(self, number: int) -> list[Any]:
+        """The values of all prefixes that hold the address, most specific first."""
+        address = number.to_bytes(self._bytes)
+        values = []
+        key = self._tree.get_key(address)
+        while key is not None:
+            values.append(self._tree[key])
+            key = self._tree.parent(key)
+        return values
+
+
+class ListRib:
+    """One list of a zone: its prefixes per address version, each exactly once."""
+
+    def __init__(self, block_list: BlockList, problems: Problems) -> None:
+        self.list = block_list
+        # The entries of the zone file by version; the number of each is its position.
+        self.written = {
+            version: Spans(
+                version, ((e.first, e.last, at) for at, e in enumerate(block_list.entries) if e[0] == version)
+            )
+            for version in BITS
+        }
+        self._prefixes = {version: self._sorted_prefixes(version) for version in BITS}
+        self._report_duplicates(problems)
+
+    def sources(self, version: int) -> list[Spans]:
+        """Where the entries of a version come from: the zone file, and then each list file."""
+        return [self.written[version], *(file.nets[version] for file in self.list.files)]
+
+    def take_prefixes(self, version: int) -> Spans:
+        """The prefixes of a version, sorted like a walk through the tree; the number of each is a row of `sources`.
+
+        They are many, so whoever takes them is their only owner. Taken once more, they are made once more.
+        """
+        return self._prefixes.pop(version, None) or self._sorted_prefixes(version)
+
+    def _sorted_prefixes(self, version: int) -> Spans:
+        return prefixes_of(version, self.sources(version), (LOOPBACK_FIRST, LOOPBACK_LAST) if version == 4 else None)
+
+    def _entry(self, version: int, row: int) -> Entry:
+        """The entry of a row of `sources`."""
+        if row < len(self.written[version]):
+            return self.list.entries[self.written[version][row][2]]
+        row -= len(self.written[version])
+        for file in self.list.files:
+            if row < len(file.nets[version]):
+                return file.entry(version, row, self.list.listing)
+            row -= len(file.nets[version])
+        raise IndexError("no such row")
+
+    def _report_duplicates(self, problems: Problems) -> None:
+        """One problem for each entry that has a prefix of an earlier one, in the order of the files."""
+        found: list[list[Problem]] = [[] for _ in self.sources(4)]
+        left_out = [0] * len(found)
+        for version in BITS:
+            laters, earliers, shared = duplicates(self._prefixes[version])
+            start = 0
+            for number, source in enumerate(self.sources(version) if laters else []):
+                low, high = bisect_left(laters, start), bisect_left(laters, start + len(source))
+                start += len(source)
+                # A file that stands in the list twice under two names has millions; a thousand of them are shown.
+                shown = min(high, low + MAX_PER_FILE)
+                left_out[number] += high - shown
+                for at in range(low, shown):
+                    later, earlier = self._entry(version, laters[at]), self._entry(version, earliers[at])
+                    found[number].append(self._duplicate(later, earlier, shared[at]))
+        for each, more in zip(found, left_out, strict=True):
+            for problem in sorted(each, key=lambda problem: problem.place):
+                problems.add(problem)
+            if more:
+                problems.leave_out(each[0].place.file, more)
+
+    def _duplicate(self, later: Entry, earlier: Entry, shared: tuple[int, int, int]) -> Problem:
+        message = f"listed twice in {self.list.name}, first at {earlier.place}"
+        if earlier.net != later.net:
+            prefix = Net(later.version, shared[0], shared[1])
+            message += f" as {earlier.text}; both are made of {prefix} and others"
+        elif earlier.text != later.text:
+            message += f" as {earlier.text}"
+        return Problem(later.place, later.text, message)
+
+    @cached_property
+    def _trees(self) -> dict[int, Tree]:
+        """The entries of the zone file, by prefix. Built when first asked: only an explanation needs them."""
+        trees = {4: Tree(4), 6: Tree(6)}
+        for entry in self.list.entries:
+            for first, length in _prefixes_of_entry(entry):
+                trees[entry.version].insert(first, length, (length, entry))
+        return trees
+
+    @cached_property
+    def _exclusions(self) -> dict[int, Tree]:
+        return exclusion_trees(self.list.exclusions)
+
+    def _covering(self, version: int, number: int) -> list[Entry]:
+        """The entries that hold an address, most specific first."""
+        found: list[tuple[int, Entry]] = self._trees[version].covering(number)
+        for file in self.list.files:
+            for row in file.nets[version].covering(number):
+                entry = file.entry(version, row, self.list.listing)
+                lengths = [
+                    length
+                    for first, length in _prefixes_of_entry(entry)
+                    if first <= number < first + (1 << BITS[version] - length)
+                ]
+                found += [(length, entry) for length in lengths]
+        return [entry for _, entry in sorted(found, key=lambda each: -each[0])]
+
+    def match(self, version: int, number: int, now: float) -> Match | None:
+        """What the list says of an address at a time; None where no entry holds the address."""
+        covering = tuple(self._covering(version, number))
+        if not covering:
+            return None
+        exclusions = self._exclusions[version].covering(number)
+        current = [entry for entry in covering if not entry.listing.expires_at or entry.listing.expires_at > now]
+        entry = current[0] if current and not exclusions else None
+        return Match(self.list, entry, covering, exclusions[0] if exclusions else None)
+
+
+def _prefixes_of_entry(entry: Entry) -> Iterator[tuple[int, int]]:
+    """The prefixes of an entry outside of 127.0.0.0/8, where nothing can be listed."""
+    for net in without_loopback(entry.net):
+        yield from prefixes(net)
+
+
+class ZoneRib:
+    """A zone with its lists as radix trees. Prefixes that stand in a list twice are reported."""
+
+    def __init__(self, zone: Zone, problems: Problems) -> None:
+        self.zone = zone
+        self.lists = [ListRib(block_list, problems) for block_list in zone.lists]
+
+    @cached_property
+    def _exclusions(self) -> dict[int, Tree]:
+        return exclusion_trees(self.zone.exclusions)
+
+    def explain(self, version: int, number: int, now: float) -> Explanation:
+        """Everything that bears on an address at a time, in seconds since 1970."""
+        matches = (block_list.match(version, number, now) for block_list in self.lists)
+        exclusions = self._exclusions[version].covering(number)
+        return Explanation(
+            tuple(match for match in matches if match is not None), exclusions[0] if exclusions else None
+        )
+
+
+def exclusion_trees(exclusions: tuple[Exclusion, ...]) -> dict[int, Tree]:
+    trees = {4: Tree(4), 6: Tree(6)}
+    for exclusion in exclusions:
+        for first, length in prefixes(exclusion.net):
+            trees[exclusion.net.version].insert(first, length, exclusion)
+    return trees

@@ -1,0 +1,1 @@
+"""Names and messages of the DNS."""

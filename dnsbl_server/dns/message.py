@@ -1,0 +1,216 @@
+"""DNS messages: a query's bytes to what they ask, and an answer to bytes.
+
+Owns the syntax of queries and the frame of every answer: header, question as it came, OPT, truncation. dnslib writes
+the messages and reads the header. What follows the header is read here: dnslib refuses labels that are no UTF-8, takes
+lengths up to 191 for a label's, and its cost for a hostile message grows with the square of its size. Knows no zones.
+"""
+
+import struct
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from dnslib import CLASS, EDNS0, QTYPE, RD, RR, DNSHeader, DNSLabel, DNSQuestion, DNSRecord
+from dnslib.label import DNSBuffer
+
+HEADER_SIZE = 12
+MIN_UDP = 512  # RFC 1035 section 4.2.1
+MAX_UDP = 1232  # what we send and announce: no fragments on any path (RFC 9715)
+MAX_TCP = 65535
+
+QR, AA, TC, RD_FLAG = 1 << 15, 1 << 10, 1 << 9, 1 << 8
+OPCODE_SHIFT = 11
+NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED, BADVERS = 0, 1, 2, 3, 4, 5, 16
+
+_RECORD = struct.Struct("!HHIH")
+_OPTION = struct.Struct("!HH")
+
+
+class MessageError(ValueError):
+    """The message cannot be read as a query."""
+
+
+class Header(NamedTuple):
+    """The fixed part of a message (RFC 1035 section 4.1.1); counts per section."""
+
+    id: int
+    flags: int
+    questions: int
+    answers: int
+    authority: int
+    additional: int
+
+    @property
+    def opcode(self) -> int:
+        return self.flags >> OPCODE_SHIFT & 0xF
+
+
+class Edns(NamedTuple):
+    """What the OPT record of a query says (RFC 6891 section 6.1); size in bytes."""
+
+    size: int
+    version: int
+    do: bool
+
+
+class Query(NamedTuple):
+    """A message that asks one question. labels: the name, as it was written, without the root."""
+
+    header: Header
+    labels: tuple[bytes, ...]
+    qtype: int
+    qclass: int
+    edns: Edns | None
+
+
+class Record(NamedTuple):
+    """A record to send; rdata is its wire form, names in it uncompressed."""
+
+    labels: tuple[bytes, ...]
+    qtype: int
+    ttl: int
+    rdata: bytes
+    qclass: int = CLASS.IN
+
+
+def parse_header(packet: bytes) -> Header | None:
+    """The header, or None where the packet is too short to have one."""
+    if len(packet) < HEADER_SIZE:
+        return None
+    header = DNSHeader.parse(DNSBuffer(packet[:HEADER_SIZE]))
+    return Header(header.id, header.bitmap, header.q, header.a, header.auth, header.ar)
+
+
+def parse_query(packet: bytes, header: Header) -> Query:
+    """Read the whole message behind its header. Raises MessageError.
+
+    There is one question, with its name written out; records of other types than OPT are passed over; nothing follows
+    the last record. A standard query has no answers, and an authority section only for IXFR (RFC 1995 section 3).
+    """
+    if header.questions != 1:
+        raise MessageError(f"{header.questions} questions, not 1")
+    labels, at = _parse_name(packet, HEADER_SIZE)
+    if at + 4 > len(packet):
+        raise MessageError("the question is cut short")
+    qtype, qclass = struct.unpack_from("!HH", packet, at)
+    at += 4
+    if header.opcode == 0:
+        records = 1 if qtype == QTYPE.IXFR else 0
+        if header.answers or header.authority > records:
+            raise MessageError("a query with records in front of the additional section")
+    edns = None
+    first_additional = header.answers + header.authority
+    for number in range(first_additional + header.additional):
+        is_root = packet[at : at + 1] == b"\0"
+        at = _skip_name(packet, at)
+        if at + _RECORD.size > len(packet):
+            raise MessageError("a record is cut short")
+        rtype, rclass, ttl, length = _RECORD.unpack_from(packet, at)
+        at += _RECORD.size
+        if at + length > len(packet):
+            raise MessageError("a record is cut short")
+        if rtype == QTYPE.OPT:
+            if edns is not None or number < first_additional or not is_root:
+                raise MessageError("two OPT records, or a misplaced one")
+            edns = Edns(rclass, ttl >> 16 & 0xFF, bool(ttl & 0x8000))
+            if not edns.version:  # another version may have another form
+                _check_options(packet, at, at + length)
+        at += length
+    if at != len(packet):
+        raise MessageError("bytes after the last record")
+    return Query(header, labels, qtype, qclass, edns)
+
+
+def _parse_name(packet: bytes, at: int) -> tuple[tuple[bytes, ...], int]:
+    labels: list[bytes] = []
+    start = at
+    while at < len(packet):
+        length = packet[at]
+        at += 1
+        if not length:
+            return tuple(labels), at
+        if length > 63:
+            # A pointer has nothing to point at yet; the other values mean nothing (RFC 1035 section 4.1.4).
+            raise MessageError("no plain label in the question")
+        labels.append(packet[at : at + length])
+        at += length
+        if at - start > 254:
+            raise MessageError("a name of more than 255 bytes")
+    raise MessageError("the name is cut short")
+
+
+def _skip_name(packet: bytes, at: int) -> int:
+    start = at
+    while at < len(packet) and at - start < 255:
+        length = packet[at]
+        if length >= 0xC0:
+            return at + 2
+        if length > 63:
+            break
+        at += 1 + length
+        if not length:
+            return at
+    raise MessageError("a name is cut short or too long")
+
+
+def _check_options(packet: bytes, at: int, end: int) -> None:
+    while at < end:
+        if at + _OPTION.size > end:
+            raise MessageError("an EDNS option is cut short")
+        at += _OPTION.size + _OPTION.unpack_from(packet, at)[1]
+    if at != end:
+        raise MessageError("an EDNS option is cut short")
+
+
+def udp_limit(query: Query) -> int:
+    """How many bytes the answer may have over UDP."""
+    return min(max(query.edns.size, MIN_UDP), MAX_UDP) if query.edns else MIN_UDP
+
+
+def build_error(header: Header, rcode: int) -> bytes:
+    """An answer to what cannot be read further than its header."""
+    return bytes(DNSRecord(_answer_header(header, rcode, 0)).pack())
+
+
+def build_answer(
+    query: Query,
+    rcode: int,
+    limit: int,
+    authoritative: bool = False,
+    answers: Sequence[Record] = (),
+    authority: Sequence[Record] = (),
+) -> tuple[bytes, bool]:
+    """The answer, and whether it was cut because it is longer than `limit` bytes (RFC 2181 section 9)."""
+    flags = AA if authoritative else 0
+    # Where the data alone is too long it need not be put together; more than 65,535 bytes could not be.
+    if sum(len(record.rdata) for record in (*answers, *authority)) <= limit:
+        packet = _pack(query, rcode, flags, answers, authority)
+        if len(packet) <= limit:
+            return packet, False
+    return _pack(query, rcode, flags | TC, (), ()), True
+
+
+def _answer_header(header: Header, rcode: int, flags: int) -> DNSHeader:
+    kept = header.flags & (0xF << OPCODE_SHIFT | RD_FLAG)
+    return DNSHeader(id=header.id, bitmap=QR | kept | flags | rcode & 0xF)
+
+
+def _pack(query: Query, rcode: int, flags: int, answers: Sequence[Record], authority: Sequence[Record]) -> bytes:
+    message = DNSRecord(_answer_header(query.header, rcode, flags))
+    message.add_question(DNSQuestion(DNSLabel(query.labels), query.qtype, query.qclass))
+    message.add_answer(*map(_rr, answers))
+    message.add_auth(*map(_rr, authority))
+    if query.edns:
+        do = "do" if query.edns.do else ""
+        message.add_ar(EDNS0(udp_len=MAX_UDP, ext_rcode=rcode >> 4, flags=do))
+    return bytes(message.pack())
+
+
+def _rr(record: Record) -> RR:
+    return RR(DNSLabel(record.labels), record.qtype, record.qclass, record.ttl, RD(record.rdata))
+
+
+def encode_text(text: str) -> bytes:
+    """The data of a TXT record: the text in strings of at most 255 bytes (RFC 1035 section 3.3.14)."""
+    data = text.encode("ascii")
+    parts = [data[at : at + 255] for at in range(0, len(data), 255)] or [b""]
+    return b"".join(bytes([len(part)]) + part for part in parts)

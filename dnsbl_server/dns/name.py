@@ -1,0 +1,48 @@
+"""Domain names: text to labels and wire form.
+
+Owns what the name of a zone or a host may look like. Knows no zones and no messages.
+"""
+
+import re
+
+# The longest reversed address, 32 nibbles of two bytes each, and the zone name have 255 bytes together.
+MAX_ZONE_WIRE = 255 - 64
+
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
+
+
+def parse_name(text: str) -> str:
+    """A domain name in lower case without its final dot: letters, digits, hyphens and underscores."""
+    # Only ASCII has one lower case: other letters may become ASCII by it.
+    name = (text.lower() if text.isascii() else text).removesuffix(".")
+    if not name:
+        raise ValueError("a domain name has at least one label")
+    for label in name.split("."):
+        if not label:
+            raise ValueError("a domain name has no empty label")
+        if len(label) > 63:
+            raise ValueError(f"label {label[:20]}... is longer than 63 characters")
+        if not _LABEL.fullmatch(label):
+            hint = "; write a mail address with a dot, like hostmaster.example.org" if "@" in label else ""
+            raise ValueError(f"not a domain name: labels are letters, digits, - and _, no - at an end{hint}")
+    if len(name) > 253:
+        raise ValueError("a domain name is at most 253 characters long")
+    return name
+
+
+def parse_zone_name(text: str) -> str:
+    """The name of a zone: a domain name with room for a reversed IPv6 address below it."""
+    name = parse_name(text)
+    if len(name) + 2 > MAX_ZONE_WIRE:
+        raise ValueError(f"too long: below {MAX_ZONE_WIRE - 2} characters an IPv6 address still fits into a query")
+    return name
+
+
+def encode_name(name: str) -> bytes:
+    """The wire form of a name, not compressed."""
+    return b"".join(bytes([len(label)]) + label for label in labels_of(name)) + b"\0"
+
+
+def labels_of(name: str) -> tuple[bytes, ...]:
+    """The labels of a name in text, without the root."""
+    return tuple(name.encode("ascii").split(b".")) if name else ()

@@ -1,0 +1,90 @@
+"""Listings: what being listed means, and what a client is told of it.
+
+Owns `Listing`, the template of a TXT answer and how it is filled in. Nothing of it changes once it is made. Knows
+neither files nor DNS messages.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from dnsbl_server.model.address import format_address
+
+DEFAULT_TTL = 300
+DEFAULT_CODE = (127 << 24) | 2
+TEST_REASON = "test entry (RFC 5782)"
+
+# Stands for the client's address in a text that is otherwise finished.
+ADDRESS_MARK = "\0"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """The template of a TXT answer: literal strings and the names of placeholders, in turn, a literal first."""
+
+    parts: tuple[str, ...]
+
+    def fill(self, values: dict[str, str]) -> str:
+        parts = list(self.parts)
+        parts[1::2] = [values[name] for name in parts[1::2]]
+        return "".join(parts)
+
+    @property
+    def placeholders(self) -> frozenset[str]:
+        return frozenset(self.parts[1::2])
+
+
+# {ip} is listed in {zone}: {reason}; until {expires}
+DEFAULT_TEXT = Text(("", "ip", " is listed in ", "zone", ": ", "reason", "; until ", "expires", ""))
+# {ip} is listed in {zone} ({list}): {reason}; until {expires}
+DEFAULT_TEXT_OF_LIST = Text(
+    ("", "ip", " is listed in ", "zone", " (", "list", "): ", "reason", "; until ", "expires", "")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What being listed means: shared by all entries of a list that say nothing of their own.
+
+    codes: A records, as numbers inside 127.0.0.0/8; ttl: seconds; listed, expires: None where not said.
+    """
+
+    codes: tuple[int, ...]
+    reason: str
+    ttl: int
+    listed: datetime | None = None
+    expires: datetime | None = None
+
+    @property
+    def expires_at(self) -> int:
+        """When the listing ends, in seconds since 1970; 0 is never."""
+        return max(1, int(self.expires.timestamp())) if self.expires else 0
+
+
+@lru_cache(10000)
+def format_time(moment: datetime) -> str:
+    """A date where it is midnight UTC, else the time to the second."""
+    moment = moment.astimezone(UTC)
+    if moment.hour == moment.minute == moment.second == 0:
+        return f"{moment:%Y-%m-%d}"
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def describe_listing(zone: str, name: str, text: Text, listing: Listing) -> str:
+    """The TXT answer of a listing, finished but for the client's address (ADDRESS_MARK)."""
+    return text.fill(
+        {
+            "ip": ADDRESS_MARK,
+            "reason": listing.reason or "no reason given",
+            "zone": zone,
+            "list": name,
+            "code": _format_codes(listing.codes),
+            "listed": format_time(listing.listed) if listing.listed else "an unknown date",
+            "expires": format_time(listing.expires) if listing.expires else "further notice",
+        }
+    )
+
+
+@lru_cache(10000)
+def _format_codes(codes: tuple[int, ...]) -> str:
+    return ", ".join(format_address(4, code) for code in codes)

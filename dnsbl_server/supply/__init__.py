@@ -1,0 +1,1 @@
+"""Which zones are in service, and when that changes."""

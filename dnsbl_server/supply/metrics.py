@@ -1,0 +1,53 @@
+"""What is in service, as metrics: entries, serials, and how the last load of each zone went.
+
+Owns the names and labels of the metrics of zones. No value of a label comes from a client.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from dnsbl_server.model.problem import printable
+from dnsbl_server.supply.reload import ZoneStatus
+
+Statuses = Callable[[], Mapping[str, ZoneStatus]]
+
+
+class ZoneCollector(Collector):
+    """Makes the metrics of zones when they are scraped. statuses: those of the zone files, by path."""
+
+    def __init__(self, statuses: Statuses) -> None:
+        self._statuses = statuses
+
+    def collect(self) -> Iterator[Metric]:
+        zone = ("zone",)
+        entries = GaugeMetricFamily("dnsbl_zone_entries", "Entries in service", labels=("zone", "list", "family"))
+        serial = GaugeMetricFamily("dnsbl_zone_serial", "Serial of the SOA record", labels=zone)
+        loaded = GaugeMetricFamily(
+            "dnsbl_zone_loaded_timestamp_seconds", "When the data in service was read", labels=zone
+        )
+        reloads = CounterMetricFamily("dnsbl_zone_reloads", "Loads of the zone, by result", labels=("zone", "result"))
+        success = GaugeMetricFamily("dnsbl_zone_last_reload_success", "Whether the last load worked", labels=zone)
+        duration = GaugeMetricFamily(
+            "dnsbl_zone_reload_duration_seconds", "How long the last good load took", labels=zone
+        )
+        expired = GaugeMetricFamily("dnsbl_expired_entries", "Entries left out because they have expired", labels=zone)
+        for path, status in self._statuses().items():
+            # A file that never loaded has no zone; its name tells whoever is on call where to look.
+            name = status.name or printable(Path(path).name)
+            reloads.add_metric((name, "success"), status.successes)
+            reloads.add_metric((name, "failure"), status.failures)
+            success.add_metric((name,), status.last_succeeded)
+            if status.table is None:
+                continue
+            meta = status.table.table.meta
+            for each in meta["lists"]:
+                entries.add_metric((name, each["name"], "ipv4"), each["v4"])
+                entries.add_metric((name, each["name"], "ipv6"), each["v6"])
+            serial.add_metric((name,), meta["serial"])
+            loaded.add_metric((name,), status.loaded_at)
+            duration.add_metric((name,), status.duration)
+            expired.add_metric((name,), meta["expired"])
+        yield from (entries, serial, loaded, reloads, success, duration, expired)

@@ -1,0 +1,1 @@
+"""The sealed form of a zone."""

@@ -1,0 +1,6 @@
+from collections.abc import Iterable
+
+from dnsbl_server.model._spans import Spans
+
+def fingerprints(seeded_spans: Iterable[tuple[int, Spans]]) -> bytes: ...
+def count_changes(before: bytes | memoryview, after: bytes | memoryview) -> tuple[int, int]: ...

@@ -1,0 +1,242 @@
+"""The RIB: `explain` against a linear scan over the entries, and the refusal of what stands twice."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+
+from dnsbl_server.compiler.rib import ZoneRib
+from dnsbl_server.model.address import Net, parse_address, parse_net
+from dnsbl_server.model.listing import Listing
+from dnsbl_server.model.problem import MAX_PER_FILE, Place, Problems
+from dnsbl_server.model.zone import BlockList, Entry, Exclusion, Zone
+from dnsbl_server.supply.load import Load
+from tests import oracle
+from tests.conftest import NOW
+
+LISTING = Listing((0x7F000002,), "spam", 300)
+
+
+def rib_of(zone: Zone) -> ZoneRib:
+    problems = Problems()
+    rib = ZoneRib(zone, problems)
+    assert not list(problems)
+    return rib
+
+
+def zone_of(nets: list[str], excluded: tuple[str, ...] = (), zone_excluded: tuple[str, ...] = ()) -> Zone:
+    """A zone of one list; entry n stands on line n."""
+
+    def exclusions(texts: tuple[str, ...]) -> tuple[Exclusion, ...]:
+        return tuple(Exclusion(parse_net(text), text, Place("x.yaml", 99)) for text in texts)
+
+    entries = tuple(Entry(*parse_net(net), net, "x.yaml", line, 5, LISTING) for line, net in enumerate(nets, 1))
+    block_list = BlockList("traps", Place("x.yaml"), LISTING, oracle.REASON, entries, exclusions(excluded))
+    return oracle.make_zone((block_list,), exclusions(zone_excluded))
+
+
+@given(oracle.zones())
+@settings(max_examples=120, deadline=None)
+def test_explain_agrees_with_a_linear_scan(zone: Zone) -> None:
+    rib = rib_of(zone)
+
+    def check(version: int, number: int, now: float) -> None:
+        explanation = rib.explain(version, number, now)
+        expected = oracle.deciding(zone, version, number, now)
+        assert [(match.list.name, match.entry) for match in explanation.deciding] == [
+            (zone.lists[index].name, entry) for index, entry in expected
+        ]
+        held = {block_list.name: oracle.covering(block_list, version, number) for block_list in zone.lists}
+        assert {match.list.name: list(match.covering) for match in explanation.matches} == {
+            name: entries for name, entries in held.items() if entries
+        }
+        assert bool(explanation.exclusion) == oracle.is_excluded(zone.exclusions, version, number)
+        for match in explanation.matches:
+            assert bool(match.exclusion) == oracle.is_excluded(match.list.exclusions, version, number)
+            assert not (match.exclusion and match.entry)
+
+    oracle.for_all(zone, check)
+
+
+@pytest.mark.parametrize(
+    ("nets", "address", "line"),
+    [
+        (["192.0.2.0/24", "192.0.2.128/25", "192.0.2.200"], "192.0.2.200", 3),
+        (["192.0.2.200", "192.0.2.128/25", "192.0.2.0/24"], "192.0.2.201", 2),
+        (["192.0.2.0/24", "192.0.2.128/25"], "192.0.2.127", 1),
+        (["192.0.2.10-192.0.2.20", "192.0.2.0/24"], "192.0.2.10", 1),
+        (["192.0.2.10-192.0.2.20", "192.0.2.0/24"], "192.0.2.20", 1),
+        (["192.0.2.10-192.0.2.20", "192.0.2.0/24"], "192.0.2.9", 2),
+        (["192.0.2.10-192.0.2.20", "192.0.2.0/24"], "192.0.2.21", 2),
+        (["192.0.2.10-192.0.2.20"], "192.0.2.9", None),
+        (["192.0.2.10-192.0.2.20"], "192.0.2.21", None),
+        (["0.0.0.0-0.0.0.1"], "0.0.0.0", 1),
+        (["255.255.255.255"], "255.255.255.255", 1),
+        (["255.255.255.255"], "255.255.255.254", None),
+        (["2001:db8::/32", "2001:db8::/48"], "2001:db8::1", 2),
+        (["2001:db8::/32", "2001:db8::/48"], "2001:db8:1::", 1),
+        (["2001:db8::/32"], "2001:db7:ffff:ffff:ffff:ffff:ffff:ffff", None),
+        (["2001:db8::/32"], "2001:db9::", None),
+        (["2001:db8::5-2001:db8::7"], "2001:db8::7", 1),
+        (["ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"], "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 1),
+        (["192.0.2.1"], "::ffff:192.0.2.1", 1),
+        (["::ffff:192.0.2.0/120"], "192.0.2.255", 1),
+        (["::ffff:192.0.2.0/120"], "::c000:2ff", None),
+        (["192.0.2.1"], "::192.0.2.1", None),
+    ],
+)
+def test_the_most_specific_entry_decides(nets: list[str], address: str, line: int | None) -> None:
+    explanation = rib_of(zone_of(nets)).explain(*parse_address(address), NOW)
+    assert [match.entry.line for match in explanation.deciding if match.entry] == ([line] if line else [])
+
+
+@pytest.mark.parametrize(
+    ("excluded", "zone_excluded", "address", "listed"),
+    [
+        (("192.0.2.25",), (), "192.0.2.25", False),
+        (("192.0.2.25",), (), "192.0.2.24", True),
+        (("192.0.2.25",), (), "192.0.2.26", True),
+        ((), ("192.0.2.25",), "192.0.2.25", False),
+        ((), ("192.0.0.0/16",), "192.0.2.1", False),
+        (("192.0.2.10-192.0.2.20",), (), "192.0.2.20", False),
+        (("192.0.2.10-192.0.2.20",), (), "192.0.2.21", True),
+        (("192.0.2.10-192.0.2.20",), (), "192.0.2.9", True),
+        (("::ffff:192.0.2.25",), (), "192.0.2.25", False),
+    ],
+)
+def test_an_exclusion_wins_over_any_entry(
+    excluded: tuple[str, ...], zone_excluded: tuple[str, ...], address: str, listed: bool
+) -> None:
+    rib = rib_of(zone_of(["192.0.2.0/24", "192.0.2.25"], excluded, zone_excluded))
+    explanation = rib.explain(*parse_address(address), NOW)
+    assert bool(explanation.deciding) == listed
+    assert bool(explanation.exclusion) == (bool(zone_excluded) and not listed)
+
+
+@pytest.mark.parametrize(
+    ("nets", "value", "message"),
+    [
+        (["192.0.2.1", "192.0.2.1"], "192.0.2.1", "listed twice in traps, first at x.yaml:1:5"),
+        (["192.0.2.0/24", "192.0.2.1", "192.0.2.0/24"], "192.0.2.0/24", "listed twice in traps, first at x.yaml:1:5"),
+        (["192.0.2.1/32", "192.0.2.1"], "192.0.2.1", "listed twice in traps, first at x.yaml:1:5 as 192.0.2.1/32"),
+        (
+            ["192.0.2.0-192.0.2.255", "192.0.2.0/24"],
+            "192.0.2.0/24",
+            "listed twice in traps, first at x.yaml:1:5 as 192.0.2.0-192.0.2.255",
+        ),
+        (["2001:db8::1", "2001:DB8::1"], "2001:DB8::1", "listed twice in traps, first at x.yaml:1:5 as 2001:db8::1"),
+        (
+            ["::ffff:192.0.2.1", "192.0.2.1"],
+            "192.0.2.1",
+            "listed twice in traps, first at x.yaml:1:5 as ::ffff:192.0.2.1",
+        ),
+    ],
+)
+def test_a_duplicate_is_refused_with_both_places(nets: list[str], value: str, message: str) -> None:
+    problems = Problems()
+    ZoneRib(zone_of(nets), problems)
+    (problem,) = problems.errors
+    assert problem.place == Place("x.yaml", len(nets), 5)
+    assert problem.value == value
+    assert problem.message == message
+
+
+def test_every_duplicate_is_reported_once() -> None:
+    problems = Problems()
+    ZoneRib(
+        zone_of(["192.0.2.0/24", "192.0.2.0/24", "198.51.100.1-198.51.100.9", "198.51.100.1-198.51.100.9"]), problems
+    )
+    assert [problem.place.line for problem in problems.errors] == [2, 4]
+
+
+@pytest.mark.parametrize(
+    "nets",
+    [
+        ["192.0.2.0/24", "192.0.2.0/25", "192.0.2.0"],
+        ["192.0.2.0/24", "192.0.3.0/24"],
+        ["192.0.2.1", "::192.0.2.1"],
+        ["0.0.0.1", "::1"],
+    ],
+)
+def test_what_only_overlaps_is_no_duplicate(nets: list[str]) -> None:
+    assert rib_of(zone_of(nets))
+
+
+def test_a_duplicate_in_a_file_names_both_places(load_texts: Callable[..., Load]) -> None:
+    load = load_texts("zone: bl.example.org\nentries:\n  - 192.0.2.0/24\n  - 198.51.100.7\n  - 192.0.2.0/24\n")
+    (problem,) = load.problems.errors
+    shown = str(problem)
+    assert "z0.yaml:5:5: 192.0.2.0/24: listed twice" in shown
+    assert "z0.yaml:3:5" in shown
+    assert not load.zones
+
+
+def test_duplicates_between_files_are_reported_in_the_order_of_the_files(
+    load_texts: Callable[..., Load], tmp_path: Path
+) -> None:
+    (tmp_path / "a.txt").write_text("2001:db8::1\n192.0.2.1\n192.0.2.0/30\n192.0.2.1\n")
+    (tmp_path / "b.txt").write_text("192.0.2.4-192.0.2.9\n# x\n192.0.2.2-192.0.2.9\n198.51.100.7/32\n2001:DB8::1\n")
+    load = load_texts("zone: bl.example.org\nentries: [198.51.100.7]\nfiles: [a.txt, b.txt]\n")
+    twice = "listed twice in bl.example.org, first at"
+    assert [str(problem).replace(f"{tmp_path}/", "") for problem in load.problems] == [
+        f"a.txt:4: 192.0.2.1: {twice} a.txt:2",
+        f"b.txt:3: 192.0.2.2-192.0.2.9: {twice} b.txt:1 as 192.0.2.4-192.0.2.9; "
+        "both are made of 192.0.2.4/30 and others",
+        f"b.txt:4: 198.51.100.7: {twice} z0.yaml:2:11",
+        f"b.txt:5: 2001:db8::1: {twice} a.txt:1",
+    ]
+    assert not load.zones
+
+
+def test_a_file_listed_twice_over_shows_some_and_counts_the_others(
+    load_texts: Callable[..., Load], tmp_path: Path
+) -> None:
+    nets = "".join(f"10.0.{number >> 8}.{number & 255}\n2001:db8::{number:x}\n" for number in range(3_000))
+    (tmp_path / "a.txt").write_text(nets)
+    (tmp_path / "b.txt").write_text(nets)
+    load = load_texts("zone: bl.example.org\nfiles: [a.txt, b.txt]\n")
+    assert len(load.problems.errors) == MAX_PER_FILE
+    assert load.problems.left_out == {str(tmp_path / "b.txt"): 6_000 - MAX_PER_FILE}
+    assert [problem.place.line for problem in load.problems] == list(range(1, MAX_PER_FILE + 1))
+
+
+def test_entries_of_list_files_explain_themselves(load_texts: Callable[..., Load], tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("# x\n192.0.2.0/24\n192.0.2.8-192.0.2.19 ; x\n2001:db8::/64\n")
+    (tmp_path / "b.txt").write_text("192.0.2.16-192.0.2.18\n")
+    text = "entries: [192.0.2.0/25, {net: 192.0.2.17, reason: own}]\nfiles: [a.txt, b.txt]\nexcept: [192.0.2.9]\n"
+    (loaded,) = load_texts("zone: bl.example.org\n" + text).zones.values()
+
+    def covering(address: str) -> list[str]:
+        (match,) = loaded.rib.explain(*parse_address(address), NOW).matches
+        assert match.entry is (None if match.exclusion else match.covering[0])
+        return [f"{Path(entry.file).name}:{entry.line} {entry.text}" for entry in match.covering]
+
+    below = ["z0.yaml:2 192.0.2.0/25", "a.txt:2 192.0.2.0/24"]
+    assert covering("192.0.2.200") == below[1:]
+    # Of a range only the prefix counts that holds the address.
+    assert covering("192.0.2.9") == ["a.txt:3 192.0.2.8-192.0.2.19", *below]
+    assert covering("192.0.2.17") == [
+        "z0.yaml:2 192.0.2.17",
+        "b.txt:1 192.0.2.16-192.0.2.18",
+        "a.txt:3 192.0.2.8-192.0.2.19",
+        *below,
+    ]
+    assert covering("192.0.2.18") == ["b.txt:1 192.0.2.16-192.0.2.18", "a.txt:3 192.0.2.8-192.0.2.19", *below]
+    assert covering("2001:db8::ffff") == ["a.txt:4 2001:db8::/64"]
+    assert loaded.rib.explain(*parse_address("2001:db8:1::"), NOW).matches == ()
+
+
+def test_the_same_net_may_stand_in_two_lists(load_texts: Callable[..., Load]) -> None:
+    lists = "".join(f"  - {{name: {name}, entries: [192.0.2.1]}}\n" for name in "ab")
+    load = load_texts(f"zone: bl.example.org\nlists:\n{lists}")
+    assert not load.problems.errors
+    (loaded,) = load.zones.values()
+    explanation = loaded.rib.explain(*parse_address("192.0.2.1"), NOW)
+    assert [match.list.name for match in explanation.deciding] == ["a", "b"]
+
+
+def test_the_oracle_knows_its_prefixes() -> None:
+    first = parse_address("192.0.2.10")[1]
+    net = Net(4, first, first + 10)
+    assert oracle.blocks(net) == {(first, 31), (first + 2, 30), (first + 6, 30), (first + 10, 32)}

@@ -1,0 +1,262 @@
+"""Loading zone files: which files they are, the rules between zones, serials, and all problems in one run."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dnsbl_server.model.problem import Problems
+from dnsbl_server.supply import load as module
+from dnsbl_server.supply.load import Load, find_zone_files, load
+from dnsbl_server.table.table import ZoneTable
+from tests.conftest import NOW
+
+LoadTexts = Callable[..., Load]
+ZONE = "zone: bl.example.org\nentries: [192.0.2.1]\n"
+
+
+def _quiet(path: str, count: int) -> None:
+    pass
+
+
+def _zone(name: str) -> str:
+    return f"zone: {name}\nentries: [192.0.2.1]\n"
+
+
+def _names(result: Load) -> list[str]:
+    return [loaded.zone.name for loaded in result.zones.values()]
+
+
+def _said(result: Load, folder: Path) -> list[str]:
+    return [str(problem).replace(f"{folder}/", "") for problem in result.problems.errors]
+
+
+def _serial(result: Load, path: Path) -> int:
+    return int(ZoneTable(result.zones[str(path)].compiled.table).meta["serial"])
+
+
+def test_a_directory_means_its_yaml_files(tmp_path: Path) -> None:
+    for name in ("b.yaml", "a.yml", ".hidden.yaml", ".#a.yml", "a.yml~", "c.yaml.bak", "README.md", "feed.txt", "yaml"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "d.yaml").write_text("")
+    problems = Problems()
+    assert find_zone_files([str(tmp_path)], problems) == [str(tmp_path / "a.yml"), str(tmp_path / "b.yaml")]
+    assert find_zone_files([str(tmp_path), str(tmp_path / "b.yaml")], problems)[1:] == [str(tmp_path / "b.yaml")]
+    assert len(problems) == 0
+
+
+def test_a_file_is_taken_whatever_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "zone.conf"
+    path.write_text(ZONE)
+    problems = Problems()
+    assert find_zone_files([str(path)], problems) == [str(path)]
+    assert _names(load([str(path)], NOW, _quiet)) == ["bl.example.org"]
+
+
+def test_a_directory_without_zone_files_is_a_mistake(tmp_path: Path) -> None:
+    problems = Problems()
+    assert find_zone_files([str(tmp_path)], problems) == []
+    assert [str(problem) for problem in problems] == [f"{tmp_path}: the directory has no zone files (*.yaml, *.yml)"]
+
+
+def test_a_directory_that_may_not_be_read_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str) -> list[str]:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    problems = Problems()
+    assert find_zone_files([str(tmp_path)], problems) == []
+    assert [str(problem) for problem in problems] == [f"{tmp_path}: permission denied"]
+
+
+def test_a_mounted_config_map_is_one_set_of_files(tmp_path: Path) -> None:
+    # Kubernetes: bl.yaml -> ..data/bl.yaml, ..data -> ..2026_11_23
+    data = tmp_path / "..2026_11_23"
+    data.mkdir()
+    (data / "bl.yaml").write_text(ZONE)
+    (tmp_path / "..data").symlink_to(data.name)
+    (tmp_path / "bl.yaml").symlink_to("..data/bl.yaml")
+    problems = Problems()
+    files = find_zone_files([str(tmp_path)], problems)
+    assert files == [str(tmp_path / "bl.yaml")]
+    assert _names(load(files, NOW, _quiet)) == ["bl.example.org"]
+
+
+@pytest.mark.parametrize("name", ["bl.example.org", "BL.Example.ORG", "bl.example.org."])
+def test_two_files_for_one_zone_name_both_places(name: str, load_texts: LoadTexts, tmp_path: Path) -> None:
+    result = load_texts(ZONE, "# the other\n" + _zone(name))
+    assert _said(result, tmp_path) == ["z1.yaml:2:7: bl.example.org: two files for one zone, the other is z0.yaml:1:7"]
+    assert list(result.zones) == [str(tmp_path / "z0.yaml")]
+
+
+def test_every_further_file_for_a_zone_is_named(load_texts: LoadTexts, tmp_path: Path) -> None:
+    result = load_texts(ZONE, ZONE, ZONE)
+    assert [text.split(": ")[0] for text in _said(result, tmp_path)] == ["z1.yaml:1:7", "z2.yaml:1:7"]
+
+
+def test_the_file_that_serves_a_zone_keeps_it(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    first.write_text(ZONE)
+    second.write_text(ZONE)
+    result = load([str(first), str(second)], NOW, _quiet, {"bl.example.org": str(second)})
+    assert list(result.zones) == [str(second)]
+    assert _said(result, tmp_path) == ["a.yaml:1:7: bl.example.org: two files for one zone, the other is b.yaml:1:7"]
+
+
+def test_a_broken_file_keeps_the_zone_it_serves(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    first.write_text(ZONE)
+    second.write_text("zone: bl.example.org\nentries: [oops]\n")
+    result = load([str(first), str(second)], NOW, _quiet, {"bl.example.org": str(second)})
+    assert result.zones == {}
+    assert len(result.problems.errors) == 2
+
+
+def test_zones_may_change_their_names(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    first.write_text(_zone("b.example"))
+    second.write_text(_zone("a.example"))
+    served = {"a.example": str(first), "b.example": str(second)}
+    result = load([str(first), str(second)], NOW, _quiet, served)
+    assert _said(result, tmp_path) == []
+    assert _names(result) == ["b.example", "a.example"]
+
+
+@pytest.mark.parametrize("below", ["2", "2.0", "192.2.0", "a", "f.f", "0.8.b.d.0.1.0.0.2", "1.2.3.4", "255"])
+@pytest.mark.parametrize("nested_first", [False, True])
+def test_a_name_that_hides_addresses_is_refused(
+    below: str, nested_first: bool, load_texts: LoadTexts, tmp_path: Path
+) -> None:
+    texts = [_zone("bl.example"), _zone(f"{below}.bl.example")]
+    result = load_texts(*(reversed(texts) if nested_first else texts))
+    assert f"{below}.bl.example" not in _names(result)
+    assert any(text.startswith(f"z{0 if nested_first else 1}.yaml:1:7: ") for text in _said(result, tmp_path))
+
+
+def test_a_new_file_with_a_hiding_name_does_not_hold_up_the_zone_above(tmp_path: Path) -> None:
+    above, below = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    above.write_text(_zone("bl.example"))
+    below.write_text(_zone("2.bl.example"))
+    result = load([str(above), str(below)], NOW, _quiet, {"bl.example": str(above)})
+    assert _names(result) == ["bl.example"]
+
+
+@pytest.mark.parametrize("below", ["spam", "v4", "256", "01", "ab", "x.2", "2.x", "1.2.3.4.555"])
+def test_a_name_that_hides_nothing_is_served_beside_the_zone_above(below: str, load_texts: LoadTexts) -> None:
+    result = load_texts(_zone("bl.example"), _zone(f"{below}.bl.example"))
+    assert len(result.problems) == 0
+    assert _names(result) == ["bl.example", f"{below}.bl.example"]
+
+
+def test_a_reversed_name_below_no_zone_of_ours_is_a_name(load_texts: LoadTexts) -> None:
+    assert _names(load_texts(_zone("2.0.192.example"), _zone("8.2.0.192.elsewhere"))) == [
+        "2.0.192.example",
+        "8.2.0.192.elsewhere",
+    ]
+
+
+def test_a_bad_zone_does_not_hold_up_the_others(load_texts: LoadTexts, tmp_path: Path) -> None:
+    result = load_texts(_zone("a.example"), "zone: b.example\nentries: [x]\n", _zone("c.example"))
+    assert _names(result) == ["a.example", "c.example"]
+    assert list(result.sources) == [str(tmp_path / f"z{number}.yaml") for number in range(3)]
+
+
+def test_all_problems_of_all_files_in_one_run(load_texts: LoadTexts, tmp_path: Path) -> None:
+    result = load_texts("zone: a\nttl: x\nentries: [y]\n", "- list\n", "zone: [\n", _zone("d.example"))
+    assert [text.split(": ")[0] for text in _said(result, tmp_path)] == [
+        "z0.yaml:2:6",
+        "z0.yaml:3:11",
+        "z1.yaml:1:1",
+        "z2.yaml:2:1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("texts", "places"),
+    [
+        (["zone: a\nttl: x\nentries: [192.0.2.1, 192.0.2.1]\n"], ["z0.yaml:2:6", "z0.yaml:3:22"]),
+        (["zone: a\nttl: x\nentries: [0.0.0.0/1, 128.0.0.0/1]\n"], ["z0.yaml:1:7", "z0.yaml:2:6"]),
+        ([_zone("a"), "zone: a\nttl: x\nentries: []\n"], ["z1.yaml:1:7", "z1.yaml:2:6"]),
+        (["zone: a\nttl: x\nentries: []\n", _zone("a")], ["z0.yaml:2:6", "z1.yaml:1:7"]),
+        ([_zone("a"), "zone: a\nentries: [192.0.2.1, 192.0.2.1]\n"], ["z1.yaml:1:7", "z1.yaml:2:22"]),
+        (
+            ["zone: a\nentries: [192.0.2.1, 192.0.2.1, 0.0.0.0/1, 128.0.0.0/1]\n"],
+            ["z0.yaml:1:7", "z0.yaml:2:22"],
+        ),
+    ],
+    ids=["prefix", "internet", "second-file", "first-file", "prefix-in-second-file", "prefix-and-internet"],
+)
+def test_one_problem_does_not_hide_another(
+    texts: list[str], places: list[str], load_texts: LoadTexts, tmp_path: Path
+) -> None:
+    assert sorted(text.split(": ")[0] for text in _said(load_texts(*texts), tmp_path)) == places
+
+
+def test_the_serial_is_the_time_of_the_newest_source(tmp_path: Path) -> None:
+    path, feed = tmp_path / "bl.yaml", tmp_path / "feed.txt"
+    path.write_text("zone: bl.example\nfiles: [feed.txt]\n")
+    feed.write_text("192.0.2.1\n")
+    for mine, its, serial in [(1_700_000_000, 1_600_000_000, 1_700_000_000), (1_500_000_000, 1_600_000_000.9, 1.6e9)]:
+        os.utime(path, (mine, mine))
+        os.utime(feed, (its, its))
+        assert _serial(load([str(path)], NOW, _quiet), path) == serial
+
+
+@pytest.mark.parametrize(("time", "serial"), [(0, 1), (-5, 1), (1 << 33, (1 << 32) - 1)])
+def test_any_time_of_a_file_makes_a_serial(time: int, serial: int, tmp_path: Path) -> None:
+    path = tmp_path / "bl.yaml"
+    path.write_text(ZONE)
+    os.utime(path, (time, time))
+    assert _serial(load([str(path)], NOW, _quiet), path) == serial
+
+
+@pytest.mark.parametrize(("time", "serial"), [(1_600_000_000, 1_700_000_000), (1_800_000_000, 1_800_000_000)])
+def test_the_serial_never_goes_back(time: int, serial: int, tmp_path: Path) -> None:
+    path = tmp_path / "bl.yaml"
+    path.write_text(ZONE)
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    before = ZoneTable(load([str(path)], NOW, _quiet).zones[str(path)].compiled.table)
+    os.utime(path, (time, time))
+    after = load([str(path)], NOW, _quiet, previous={"bl.example.org": before})
+    assert _serial(after, path) == serial
+
+
+def test_a_file_that_changes_while_it_is_read_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_READ_PAUSE", 0)
+    path, feed = tmp_path / "bl.yaml", tmp_path / "feed.txt"
+    path.write_text("zone: bl.example\nfiles: [feed.txt]\n")
+    feed.write_text("192.0.2.1\n")
+    reads: list[str] = []
+
+    def change_once(file: str, count: int) -> None:
+        if file == str(feed) and count == 0:
+            reads.append(file)
+            if len(reads) == 1:
+                feed.write_text("192.0.2.1\n192.0.2.2\nhalf a li")
+            elif len(reads) == 2:
+                feed.write_text("192.0.2.1\n192.0.2.2\n192.0.2.3\n")
+
+    result = load([str(path)], NOW, change_once)
+    assert len(result.problems) == 0
+    assert len(reads) == 3
+    assert result.zones[str(path)].zone.lists[0].size == 3
+
+
+def test_a_file_that_never_rests_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_READ_PAUSE", 0)
+    path, feed = tmp_path / "bl.yaml", tmp_path / "feed.txt"
+    path.write_text("zone: bl.example\nfiles: [feed.txt]\n")
+    feed.write_text("#")
+    reads: list[int] = []
+
+    def change(file: str, count: int) -> None:
+        if file == str(feed) and count == 0:
+            reads.append(count)
+            feed.write_text("192.0.2.1\n" * len(reads) + "#")
+
+    result = load([str(path)], NOW, change)
+    assert 2 <= len(reads) <= 10
+    assert result.zones == {}
+    assert result.problems.errors

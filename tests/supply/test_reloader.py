@@ -1,0 +1,304 @@
+"""The reloader with loaders that fail on demand: when it tries again, and that nothing stops it."""
+
+import asyncio
+import gc
+import logging
+import mmap
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from dnsbl_server.engine.service import Service
+from dnsbl_server.supply import reload, watch
+from dnsbl_server.supply.load import find_zone_files, load
+from dnsbl_server.supply.loader import Loaded, Loader, LoaderError, SealedTable
+from dnsbl_server.supply.reload import Reloader
+from dnsbl_server.table.table import ZoneTable
+from tests.reloading import ZONE, rename_over, zone_text
+
+PATIENCE = 30.0
+NEVER = 3600.0
+
+
+class FakeLoader(Loader):
+    """Loads in this process, unless it is told to fail; `calls` has the time of each run."""
+
+    def __init__(self) -> None:
+        super().__init__(PATIENCE)
+        self.failures: list[Exception] = []
+        self.calls: list[float] = []
+
+    def run(self, files: list[str], served: Mapping[str, str], descriptors: Mapping[str, int]) -> Loaded:
+        self.calls.append(time.monotonic())
+        if self.failures:
+            raise self.failures.pop(0)
+        result = load(files, time.time(), lambda path, count: None, served)
+        tables = []
+        for file, loaded in result.zones.items():
+            descriptor = os.memfd_create("table")
+            os.write(descriptor, loaded.compiled.table)
+            tables.append(SealedTable(file, ZoneTable(mmap.mmap(descriptor, 0)), descriptor, 0, 0))
+        return Loaded(tables, result.problems, result.sources)
+
+
+def service_of(reloader: Reloader) -> Service:
+    """The service that a reloader keeps supplied."""
+    assert isinstance(reloader._service, Service)
+    return reloader._service
+
+
+@asynccontextmanager
+async def running(directory: Path, loader: FakeLoader) -> AsyncIterator[tuple[Reloader, asyncio.Task[None]]]:
+    """A reloader that has had its first load, and the task that goes on with it."""
+    reloader = Reloader((str(directory),), Service(), loader, NEVER)
+    assert not (await reloader.start()).errors
+    task = asyncio.create_task(reloader.run())
+    try:
+        yield reloader, task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await reloader.close()
+
+
+async def until(condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
+    try:
+        async with asyncio.timeout(patience):
+            while not condition():  # noqa: ASYNC110 - not all conditions are of this loop
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        pytest.fail(f"never came: {what}")
+
+
+@pytest.fixture
+def zones(tmp_path: Path) -> Path:
+    directory = tmp_path / "zones"
+    directory.mkdir()
+    (directory / "bl.yaml").write_text(zone_text("192.0.2.1"))
+    return directory
+
+
+def test_a_failing_loader_is_tried_again_and_later_each_time(
+    zones: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(reload, "_RETRY", (0.1, 0.4))
+    file = str(zones / "bl.yaml")
+    loader = FakeLoader()
+
+    async def main() -> None:
+        async with running(zones, loader) as (reloader, _):
+            before = reloader.statuses[file]
+            loader.failures = [LoaderError("the loader is on strike") for _ in range(5)]
+            reloader.request()
+            await until(lambda: not loader.failures, "five failures")
+            status = reloader.statuses[file]
+            assert status.table is before.table
+            assert (status.successes, status.last_succeeded) == (1, False)
+            await until(lambda: reloader.statuses[file].last_succeeded, "the end of the strike")
+            assert reloader.statuses[file].successes == 2
+            assert reloader.statuses[file].failures == 5
+            # After a success the delays begin anew.
+            loader.failures = [LoaderError("the loader is on strike again")]
+            reloader.request()
+            await until(lambda: reloader.statuses[file].successes == 3, "the next success")
+
+    asyncio.run(main())
+    said = [record.message for record in caplog.records if record.levelno == logging.ERROR]
+    assert [line.rpartition("next try in ")[2] for line in said] == [
+        f"{delay} seconds" for delay in ("0.1", "0.2", "0.4", "0.4", "0.4", "0.1")
+    ]
+    assert all("on strike" in line and "all zones stay as they are" in line for line in said)
+    calls = loader.calls[1:7]
+    gaps = [after - before for before, after in pairwise(calls)]
+    for gap, delay in zip(gaps, (0.1, 0.2, 0.4, 0.4, 0.4), strict=True):
+        assert gap >= 0.9 * delay
+
+
+def test_zones_stay_in_service_while_the_loader_fails(zones: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reload, "_RETRY", (0.05, 0.05))
+    loader = FakeLoader()
+
+    async def main() -> None:
+        async with running(zones, loader) as (reloader, _):
+            snapshot = service_of(reloader).snapshot
+            loader.failures = [LoaderError("no")] * 3
+            rename_over(zones / "bl.yaml", zone_text("192.0.2.2"))
+            await until(lambda: len(loader.failures) == 1, "failures")
+            assert service_of(reloader).snapshot is snapshot
+            await until(lambda: service_of(reloader).snapshot is not snapshot, "the new zone")
+            (zone,) = service_of(reloader).snapshot.zones.values()
+            assert zone.table.find(4, 0xC0000202, time.time())
+
+    asyncio.run(main())
+
+
+def test_a_request_whose_load_failed_is_not_forgotten(zones: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reload, "_RETRY", (1.0, 1.0))
+    file = str(zones / "bl.yaml")
+    loader = FakeLoader()
+
+    async def main() -> None:
+        async with running(zones, loader) as (reloader, _):
+            loader.failures = [LoaderError("no")]
+            reloader.request()
+            await until(lambda: not reloader.statuses[file].last_succeeded, "the failure")
+            # Something happens that changes nothing, before the next try is due.
+            (zones / "README").write_text("text")
+            await until(lambda: reloader.statuses[file].last_succeeded, "the next try", 6.0)
+
+    asyncio.run(main())
+
+
+def test_an_expiry_whose_load_failed_is_not_forgotten(zones: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reload, "_RETRY", (1.0, 1.0))
+    loader = FakeLoader()
+    expires = int(time.time()) + 2
+    stamp = f"{datetime.fromtimestamp(expires, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    (zones / "bl.yaml").write_text(zone_text("{net: 192.0.2.1, expires: '" + stamp + "'}", "192.0.2.2"))
+
+    async def main() -> None:
+        async with running(zones, loader) as (reloader, _):
+            loader.failures = [LoaderError("no")]
+            await until(lambda: not loader.failures, "the failure")
+            (zones / "README").write_text("text")
+            await until(lambda: next(iter(reloader.statuses.values())).entries == 1, "the next try", 6.0)
+            assert next(iter(reloader.statuses.values())).last_succeeded
+
+    asyncio.run(main())
+
+
+def test_after_a_success_only_what_changed_is_loaded(zones: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reload, "_RETRY", (0.05, 0.05))
+    file = str(zones / "bl.yaml")
+    loader = FakeLoader()
+
+    async def main() -> None:
+        async with running(zones, loader) as (reloader, _):
+            (zones / "dyn.yaml").write_text(zone_text("192.0.2.1", zone="dyn.example.org"))
+            await until(lambda: len(reloader.statuses) == 2, "the second zone")
+            loader.failures = [LoaderError("no")]
+            reloader.request()
+            await until(lambda: reloader.statuses[file].successes == 2, "the load that was asked for")
+            rename_over(zones / "dyn.yaml", zone_text("192.0.2.2", "192.0.2.3", zone="dyn.example.org"))
+            await until(lambda: reloader.statuses[str(zones / "dyn.yaml")].entries == 2, "the change")
+            assert reloader.statuses[file].successes == 2
+
+    asyncio.run(main())
+
+
+def test_an_unforeseen_error_does_not_stop_the_reloads(zones: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reload, "_RETRY", (0.05, 0.05))
+    file = str(zones / "bl.yaml")
+    loader = FakeLoader()
+
+    async def main() -> None:
+        async with running(zones, loader) as (reloader, task):
+            loader.failures = [RuntimeError("can't start new thread")]
+            reloader.request()
+            await until(lambda: task.done() or reloader.statuses[file].successes == 2, "the next try")
+            # When this task ends, the whole server ends.
+            assert not task.done()
+
+    asyncio.run(main())
+
+
+def test_a_broken_zone_is_not_loaded_again_and_again_because_an_entry_expired(zones: Path) -> None:
+    loader = FakeLoader()
+    expires = int(time.time()) + 2
+    stamp = f"{datetime.fromtimestamp(expires, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    (zones / "bl.yaml").write_text(zone_text("{net: 192.0.2.1, expires: '" + stamp + "'}"))
+
+    async def main() -> None:
+        async with running(zones, loader) as (reloader, _):
+            rename_over(zones / "bl.yaml", zone_text("10.0.0.0/33"))
+            await until(lambda: len(loader.calls) == 2, "the broken file")
+            await until(lambda: time.time() > expires + 1, "the expiry")
+            (status,) = reloader.statuses.values()
+            assert status.name == ZONE
+            # Once more because it is due is fair.
+            assert len(loader.calls) <= 4
+
+    asyncio.run(main())
+
+
+def test_an_expiry_is_one_reload(zones: Path) -> None:
+    loader = FakeLoader()
+    expires = int(time.time()) + 2
+    stamp = f"{datetime.fromtimestamp(expires, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    (zones / "bl.yaml").write_text(zone_text("{net: 192.0.2.1, expires: '" + stamp + "'}", "192.0.2.2"))
+
+    async def main() -> None:
+        async with running(zones, loader) as (reloader, _):
+            await until(lambda: len(loader.calls) > 1, "the reload")
+            assert time.time() >= expires
+            await until(lambda: next(iter(reloader.statuses.values())).entries == 1, "one entry less")
+            await until(lambda: time.time() > expires + 1, "a second more")
+            assert len(loader.calls) == 2
+
+    asyncio.run(main())
+
+
+def test_without_watches_it_does_not_spin(
+    zones: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(28, "OS file watch limit reached")
+
+    monkeypatch.setattr(watch, "awatch", refuse)
+    looks: list[float] = []
+
+    def counted(*arguments: object) -> list[str]:
+        looks.append(time.monotonic())
+        return find_zone_files(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(reload, "find_zone_files", counted)
+    loader = FakeLoader()
+
+    async def main() -> None:
+        async with running(zones, loader) as (reloader, _):
+            await until(lambda: len(looks) > 1, "the first look")
+            start = time.monotonic()
+            await until(lambda: time.monotonic() > start + 2.0, "two seconds")
+            # What can still be seen is seen, when asked.
+            rename_over(zones / "bl.yaml", zone_text("192.0.2.1", "192.0.2.2"))
+            reloader.request()
+            await until(lambda: next(iter(reloader.statuses.values())).entries == 2, "the reload")
+
+    asyncio.run(main())
+    assert len(looks) <= 5
+    assert caplog.text.count("cannot watch") <= 5
+
+
+def test_closing_while_nothing_happens_and_before_the_start(zones: Path) -> None:
+    async def main() -> None:
+        reloader = Reloader((str(zones),), Service(), FakeLoader(), NEVER)
+        await reloader.close()
+        async with running(zones, FakeLoader()) as (_, task):
+            assert not task.done()
+        assert task.cancelled()
+
+    asyncio.run(main())
+
+
+def test_a_first_load_with_errors_serves_nothing(zones: Path) -> None:
+    (zones / "bad.yaml").write_text(zone_text("10.0.0.0/33", zone="bad.example.org"))
+
+    async def main() -> None:
+        service = Service()
+        reloader = Reloader((str(zones),), service, FakeLoader(), NEVER)
+        before = len(os.listdir("/proc/self/fd"))
+        problems = await reloader.start()
+        assert [problem.place.line for problem in problems.errors] == [3]
+        assert not service.snapshot.zones
+        assert not reloader.statuses
+        gc.collect()
+        assert len(os.listdir("/proc/self/fd")) <= before
+        await reloader.close()
+
+    asyncio.run(main())

@@ -1,0 +1,396 @@
+"""Damaged tables: whatever is wrong in one, it is refused, or answers what its specification answers.
+
+The invariant: a table whose bytes were changed anywhere, with its checksum and size put right again, so that only the
+checks of what stands in it are left, is either refused with TableError, or every answer from it is that of `respond`.
+That nothing is read out of bounds shows in the sanitized build: there is a second copy of each table that has every
+section in a block of memory of its own.
+"""
+
+import struct
+import zlib
+from array import array
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from itertools import islice
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dnsbl_server.answer._answer import Directory, Table
+from dnsbl_server.dns.reversed import query_name
+from dnsbl_server.table.table import NO_LIST, Answer, Intervals, TableError, ZoneTable, pack
+from tests.asking import header, name_of, opt, question
+from tests.conftest import NOW
+from tests.sameness import EXAMPLES, Both
+from tests.table.test_table import NO_V4, NO_V6, columns4, columns6
+
+Sections = dict[str, bytes]
+
+HEADER = struct.Struct("<8sIIQ")
+PLACE = struct.Struct("<QQ")
+NAMES = (
+    *("meta", "name", "soa", "index4", "first4", "end4", "first6", "last6", "answer6"),
+    *("offsets", "answers", "texts", "prints"),
+)
+BODY = HEADER.size + len(NAMES) * PLACE.size
+META = {
+    "zone": "bl.example.org",
+    "serial": 7,
+    "soa": ["ns1.example.org", "hostmaster.example.org", 3600, 600, 604800],
+    "ttl": 300,
+    "negative_ttl": 60,
+    "ns": ["ns1.example.org"],
+    "apex": {"a": ["192.0.2.80"], "aaaa": [], "mx": [[10, "mx.example.org"]], "txt": ["a list"]},
+    "lists": [{"name": "traps", "v4": 3, "v6": 1}, {"name": "dynamic", "v4": 0, "v6": 0}],
+}
+SOON = int(NOW) + 10
+PLAIN = Answer((0x7F000002,), ((0, "\0 is listed"),), 300)
+# Each is followed by the one before it.
+CHAIN = (PLAIN, *(Answer((0x7F000002 + number,), ((1, "\0"),), 60, SOON - number, number) for number in range(1, 6)))
+MANY_LISTS = [{"name": f"list{number}", "v4": 1, "v6": 0} for number in range(30)]
+ALL_LISTS = Answer(
+    tuple(range(0x7F000002, 0x7F000020)), tuple((number, f"\0: {number} " * 9) for number in range(30)), 5
+)
+MIXED = (
+    PLAIN,
+    Answer((0x7F000003, 0x7F000009), ((0, "\0 is listed"), (1, "dynamic")), 60, SOON, 1),
+    Answer((0x7F000004,), ((NO_LIST, ""),), 0, SOON + 10, 0),
+)
+
+
+def hosts(count: int) -> list[tuple[int, int, int]]:
+    """IPv4 hosts all over the address space, with the answers 1 to 3."""
+    step = (1 << 32) // (count + 1)
+    return [(number * step, number * step + number % 3, number % 3 + 1) for number in range(1, count + 1)]
+
+
+TABLES = {
+    "empty": pack(META, NO_V4, NO_V6, (), b""),
+    "one address": pack(META, columns4((0xC0000201, 0xC0000201, 1)), NO_V6, (PLAIN,), b"\1\2\3"),
+    "all of it": pack(META, columns4((0, 0xFFFFFFFF, 1)), columns6((0, (1 << 128) - 1, 1)), (PLAIN,), b""),
+    "a chain of expiries": pack(META, columns4((9, 20, 6), (21, 21, 3)), columns6((9, 9, 6)), CHAIN, bytes(9)),
+    "many lists": pack({**META, "lists": MANY_LISTS}, columns4((9, 9, 1)), columns6((9, 9, 1)), (ALL_LISTS,), b""),
+    "IPv6": pack(META, NO_V4, columns6(*((n << 90, (n << 90) + n, n % 3 + 1) for n in range(1, 40))), MIXED, b""),
+    "both": pack(META, columns4(*hosts(10)), columns6((0, 5, 1), (1 << 64, (1 << 64) + 1, 3)), MIXED, bytes(33)),
+    "an index of 10 bits": pack(META, columns4(*hosts(600)), NO_V6, MIXED, bytes(1800)),
+    "an index of 16 bits": pack(META, columns4(*hosts(40000)), NO_V6, MIXED, b""),
+}
+SMALL = [shape for shape, buffer in TABLES.items() if len(buffer) < 10000]
+_WRONG_META = (AttributeError, LookupError, TypeError, ValueError, struct.error)
+# What stands at the border of something, or is no address, number or offset at all.
+BORDERS = (
+    0,
+    1,
+    2,
+    3,
+    7,
+    255,
+    256,
+    65535,
+    65536,
+    0x7FFFFFFF,
+    0x80000000,
+    0xFFFFFFFE,
+    0xFFFFFFFF,
+    1 << 63,
+    (1 << 64) - 1,
+)
+
+
+# Damage ---------------------------------------------------------------------------------------------------------------
+
+
+def sections_of(buffer: bytes) -> Sections:
+    """The sections of a table by name, as its directory says."""
+    places = (PLACE.unpack_from(buffer, HEADER.size + number * PLACE.size) for number in range(len(NAMES)))
+    return {name: buffer[at : at + size] for name, (at, size) in zip(NAMES, places, strict=True)}
+
+
+def sealed(buffer: bytes | bytearray) -> bytes:
+    """A table with the checksum and the size that it should have."""
+    magic, version, _, _ = HEADER.unpack_from(buffer)
+    rest = bytes(buffer[HEADER.size :])
+    return HEADER.pack(magic, version, zlib.crc32(rest), len(buffer)) + rest
+
+
+def assemble(sections: Mapping[str, bytes | bytearray]) -> bytes:
+    """A table of these sections."""
+    directory = bytearray()
+    body = bytearray()
+    for name in NAMES:
+        directory += PLACE.pack(BODY + len(body), len(sections[name]))
+        body += sections[name] + bytes(-len(sections[name]) % 8)
+    return sealed(TABLES["empty"][: HEADER.size] + directory + body)
+
+
+def flip(random: Random, buffer: bytes) -> bytes:
+    """Bytes changed anywhere."""
+    damaged = bytearray(buffer)
+    for _ in range(random.choice((1, 1, 2, 8))):
+        damaged[random.randrange(HEADER.size, len(damaged))] ^= random.choice((1, 2, 0x10, 0x80, 0xFF))
+    return sealed(damaged)
+
+
+def put_word(random: Random, buffer: bytes) -> bytes:
+    """Numbers put over aligned words of a section."""
+    sections = {name: bytearray(section) for name, section in sections_of(buffer).items()}
+    for _ in range(random.choice((1, 1, 2, 5))):
+        section = sections[random.choice([name for name in NAMES[1:] if sections[name]])]
+        size = random.choice((1, 2, 4, 4, 4, 8))
+        at = random.randrange(0, len(section), size)
+        near = int.from_bytes(section[at : at + size], "little") + random.choice((-1, 1, size, -size))
+        other = random.choice([len(each) for each in sections.values()]) + random.choice((-20, -8, -1, 0, 1))
+        number = random.choice((random.choice(BORDERS), near, other, other // 4, random.getrandbits(8 * size)))
+        word = (number % (1 << 8 * size)).to_bytes(size, "little")
+        section[at : at + size] = word[: len(section) - at]
+    return assemble(sections)
+
+
+def swap_words(random: Random, buffer: bytes) -> bytes:
+    """Two words of a section in each other's place."""
+    sections = {name: bytearray(section) for name, section in sections_of(buffer).items()}
+    section = sections[random.choice([name for name in NAMES if len(sections[name]) >= 16])]
+    size = random.choice((4, 8, 16))
+    one, other = (random.randrange(0, len(section) - size + 1, size) for _ in range(2))
+    section[one : one + size], section[other : other + size] = (
+        section[other : other + size],
+        section[one : one + size],
+    )
+    return assemble(sections)
+
+
+def resize(random: Random, buffer: bytes) -> bytes:
+    """Sections that are longer or shorter."""
+    sections = sections_of(buffer)
+    for _ in range(random.choice((1, 1, 2, 3))):
+        name = random.choice(NAMES)
+        step = random.choice((1, 4, 8, 16)) * random.choice((1, 1, 2, 9))
+        kept = max(0, len(sections[name]) - step)
+        grown = sections[name] + random.choice((bytes(step), random.randbytes(step), sections[name][-step:]))
+        sections[name] = random.choice((sections[name][:kept], sections[name][step:], b"", grown))
+    return assemble(sections)
+
+
+def swap(random: Random, buffer: bytes) -> bytes:
+    """A section in the place of another one, or in both."""
+    sections = sections_of(buffer)
+    one, other = random.sample(NAMES, 2)
+    sections[one], sections[other] = sections[other], random.choice((sections[one], sections[other]))
+    return assemble(sections)
+
+
+def misplace(random: Random, buffer: bytes) -> bytes:
+    """A directory that is wrong."""
+    damaged = bytearray(buffer)
+    for _ in range(random.choice((1, 1, 2))):
+        at = HEADER.size + random.randrange(len(NAMES)) * PLACE.size
+        offset, size = PLACE.unpack_from(damaged, at)
+        step = random.choice((-16, -8, -4, -1, 1, 4, 8, 16))
+        offset, size = random.choice(
+            (
+                (offset + step, size),
+                (offset, size + step),
+                (offset + step, size - step),
+                (random.randrange(0, len(buffer), 8), size),
+                (random.choice(BORDERS), size),
+                (offset, random.choice(BORDERS)),
+                (len(buffer) - size, size),
+            )
+        )
+        PLACE.pack_into(damaged, at, offset % (1 << 64), size % (1 << 64))
+    return sealed(damaged)
+
+
+DAMAGES: tuple[Callable[[Random, bytes], bytes], ...] = (flip, put_word, put_word, swap_words, resize, swap, misplace)
+
+
+_METAS = {sections_of(buffer)["meta"] for buffer in TABLES.values()}
+
+
+# What must hold -------------------------------------------------------------------------------------------------------
+
+
+def memory_of(sections: Mapping[str, bytes]) -> dict[str, memoryview]:
+    """Each section in a block of memory of its own, which has not a byte more."""
+    return {name: memoryview(array("B", section)[:]) for name, section in sections.items()}
+
+
+def packets(random: Random, table: ZoneTable, count: int) -> Iterator[bytes]:
+    """Queries for addresses at and around the intervals of a table, and for others."""
+    zone = table.meta["zone"]
+    edges = [
+        (version, (edge + step) % (1 << (32 if version == 4 else 128)))
+        for version in (4, 6)
+        for interval in islice(table.intervals(version), 50)
+        for edge in interval
+        for step in (-1, 0, 1)
+    ]
+    for _ in range(count):
+        version, number = random.choice([*edges, (4, random.getrandbits(32)), (6, random.getrandbits(128))])
+        if version == 4 and random.random() < 0.2:
+            version, number = 6, 0xFFFF << 32 | number
+        name = name_of(query_name(version, number, zone).rstrip("."))
+        has_edns = random.random() < 0.5
+        edns = opt(random.choice((512, 1232, 4096)), flags=random.choice((0, 0x8000))) if has_edns else b""
+        yield header(counts=(1, 0, 0, has_edns)) + question(name, random.choice((1, 16, 16, 255, 28))) + edns
+
+
+def check(random: Random, buffer: bytes, count: int = 12) -> bool:
+    """Fail unless a table is refused, or answers what it should; whether it is taken."""
+    with suppress(ValueError):
+        # The checks themselves must not read behind a section either.
+        Table(memory_of(sections_of(buffer)), 2)
+    try:
+        table = ZoneTable(buffer)
+    except TableError:
+        return False
+    try:
+        both = Both([table])
+    except _WRONG_META:
+        # What only Python reads is Python's to refuse, and nothing is taken into service then.
+        assert sections_of(buffer)["meta"] not in _METAS
+        return False
+    apart = Directory([Table(memory_of(sections_of(buffer)), len(table.meta["lists"]))])
+    for packet in packets(random, table, count):
+        now = random.choice((NOW, SOON - 2.5, float(SOON), SOON + 10.0, 0.0, 1e12))
+        tcp = random.random() < 0.3
+        both.check(packet, now, tcp)
+        assert apart.answer(packet, now, tcp) == both.directory.answer(packet, now, tcp)
+    table.changes_since(ZoneTable(TABLES["both"]))
+    return True
+
+
+@pytest.mark.parametrize("shape", TABLES)
+def test_a_table_put_together_again_is_the_same(shape: str) -> None:
+    assert assemble(sections_of(TABLES[shape])) == TABLES[shape]
+    assert check(Random(1), TABLES[shape], 200)
+
+
+@pytest.mark.parametrize("shape", SMALL)
+@pytest.mark.parametrize("mask", [0x01, 0x80, 0xFF])
+def test_every_byte_changed(shape: str, mask: int) -> None:
+    random = Random(mask)
+    damaged = bytearray(TABLES[shape])
+    taken = 0
+    for at in range(len(damaged)):
+        damaged[at] ^= mask
+        taken += check(random, sealed(damaged), 2)
+        damaged[at] ^= mask
+    assert 0 < taken < len(damaged)
+
+
+@pytest.mark.parametrize("damage", sorted({damage.__name__: damage for damage in DAMAGES}))
+@given(shape=st.sampled_from(SMALL), seed=st.integers(0, 1 << 63))
+@settings(max_examples=EXAMPLES, deadline=None)
+def test_any_damage_of_one_kind(damage: str, shape: str, seed: int) -> None:
+    random = Random(seed)
+    for _ in range(10):
+        check(random, globals()[damage](random, TABLES[shape]))
+
+
+@given(shape=st.sampled_from(list(TABLES)), seed=st.integers(0, 1 << 63))
+@settings(max_examples=EXAMPLES, deadline=None)
+def test_damages_of_all_kinds(shape: str, seed: int) -> None:
+    random = Random(seed)
+    for _ in range(3):
+        buffer = TABLES[shape]
+        for _ in range(random.randint(1, 4)):
+            buffer = random.choice(DAMAGES)(random, buffer)
+        check(random, buffer)
+
+
+def changed(shape: str, **changes: Callable[[bytes], bytes]) -> bytes:
+    """A table with some of its sections changed."""
+    sections = sections_of(TABLES[shape])
+    return assemble({**sections, **{name: change(sections[name]) for name, change in changes.items()}})
+
+
+def put(at: int, word: bytes) -> Callable[[bytes], bytes]:
+    return lambda section: section[:at] + word + section[at + len(word) :]
+
+
+def cut(count: int) -> Callable[[bytes], bytes]:
+    return lambda section: section[:-count]
+
+
+def make(*answers: Answer, v4: Intervals = NO_V4, v6: Intervals = NO_V6) -> bytes:
+    return pack(META, v4, v6, answers, b"")
+
+
+# Each breaks one rule, and no other that is looked at before it.
+REFUSED = {
+    "IPv4: the end before the start": make(PLAIN, v4=columns4((20, 10, 1))),
+    "IPv4: two with an address in common": make(PLAIN, v4=columns4((0, 10, 1), (10, 20, 1))),
+    "IPv4: one in another": make(PLAIN, v4=columns4((0, 30, 1), (10, 20, 1))),
+    "IPv4: not sorted": make(PLAIN, v4=columns4((20, 30, 1), (0, 10, 1))),
+    "IPv4: answer 0": make(PLAIN, v4=columns4((0, 10, 0))),
+    "IPv4: an answer behind the last": make(PLAIN, v4=columns4((0, 10, 2))),
+    "IPv4: fewer ends than starts": changed("both", end4=cut(8)),
+    "IPv4: fewer starts than ends": changed("both", first4=cut(4), index4=put(0, bytes(8))),
+    "IPv6: the end before the start": make(PLAIN, v6=columns6((20, 10, 1))),
+    "IPv6: two with an address in common": make(PLAIN, v6=columns6((0, 10, 1), (10, 20, 1))),
+    "IPv6: one in another": make(PLAIN, v6=columns6((0, 30, 1), (10, 20, 1))),
+    "IPv6: not sorted": make(PLAIN, v6=columns6((20, 30, 1), (0, 10, 1))),
+    "IPv6: answer 0": make(PLAIN, v6=columns6((0, 10, 0))),
+    "IPv6: an answer behind the last": make(PLAIN, v6=columns6((0, 10, 2))),
+    "IPv6: fewer ends than starts": changed("both", last6=cut(16)),
+    "IPv6: fewer answers than intervals": changed("both", answer6=cut(4)),
+    "the index: one too many": changed("one address", index4=put(0, b"\1")),
+    "the index: its end too low": changed("one address", index4=put(8, b"\0")),
+    "the index: its end too high": changed("one address", index4=put(8, b"\2")),
+    "the index: no power of two": changed("both", index4=cut(4)),
+    "the index: none": changed("empty", index4=lambda section: b""),
+    "the index: 17 bits": changed("empty", index4=lambda section: bytes(4 * ((1 << 17) + 1))),
+    "answers: no numbers": changed("empty", offsets=lambda section: b""),
+    "answers: behind their section": changed("both", offsets=put(4, b"\xff\xff\xff\xff")),
+    "answers: at its end": changed("all of it", answers=cut(len(sections_of(TABLES["all of it"])["answers"]) - 12)),
+    "answers: a text cut": changed("one address", answers=cut(1)),
+    "answers: no codes": make(PLAIN._replace(codes=())),
+    "answers: no texts": make(PLAIN._replace(texts=())),
+    "answers: followed by itself": make(PLAIN._replace(expires=SOON, next=1)),
+    "answers: followed by a later one": make(PLAIN._replace(expires=SOON, next=2), PLAIN),
+    "texts: of a list that is none": make(PLAIN._replace(texts=((2, ""),))),
+    "texts: cut": changed("one address", texts=cut(1)),
+    "texts: not ASCII": changed("one address", texts=put(3, b"\x80")),
+    "half an item": changed("one address", answer6=lambda section: b"\0\0\0"),
+    "the name: another": changed("one address", name=put(1, b"cl")),
+    "the name: in upper case": pack({**META, "zone": "BL.example.org"}, NO_V4, NO_V6, (), b""),
+    "the name: the root": pack({**META, "zone": ""}, NO_V4, NO_V6, (), b""),
+    "the SOA record: another TTL": changed("one address", soa=put(7, b"\0")),
+    "the SOA record: longer than it says": changed("one address", soa=lambda section: section + b"\0"),
+    "the meta: no JSON": changed("one address", meta=lambda section: b"[" * 100000),
+    "the meta: a list": changed("one address", meta=lambda section: b"[]"),
+}
+
+
+@pytest.mark.parametrize("rule", REFUSED)
+def test_what_breaks_a_rule_is_refused(rule: str) -> None:
+    assert not check(Random(rule), REFUSED[rule])
+
+
+def test_sections_start_at_multiples_of_eight() -> None:
+    damaged = bytearray(TABLES["one address"])
+    at = HEADER.size + NAMES.index("texts") * PLACE.size
+    offset, size = PLACE.unpack_from(damaged, at)
+    PLACE.pack_into(damaged, at, offset + 4, size - 4)
+    with pytest.raises(TableError, match="multiple of eight"):
+        ZoneTable(sealed(damaged))
+
+
+EXTREMES = {
+    "a text of 65535 bytes": Answer((0x7F000002,), ((0, "x" * 65535),), 300),
+    "a text of addresses": Answer((0x7F000002,), ((0, "\0" * 1700),), 300),
+    "texts of more than any message has": Answer((0x7F000002,), ((0, "x" * 500),) * 132, 300),
+    "codes as many as a message has": Answer((0x7F000002,) * 4092, ((0, ""),), 300),
+    "codes of more than any message has": Answer((0x7F000002,) * 4200, ((0, ""),), 300),
+    "an expiry as late as can be": Answer((0x7F000002,), ((0, ""),), 0xFFFFFFFF, (1 << 64) - 1),
+    "an expiry behind the ends of numbers": Answer((0x7F000002,), ((0, ""),), 0xFFFFFFFF, 1 << 53 | 1),
+}
+
+
+@pytest.mark.parametrize("extreme", EXTREMES)
+def test_what_no_compiler_writes(extreme: str) -> None:
+    table = pack(META, columns4((0, 0xFFFFFFFF, 1)), columns6((0, (1 << 128) - 1, 1)), (EXTREMES[extreme],), b"")
+    assert check(Random(extreme), table, 60)
