@@ -15,11 +15,16 @@ says more than the rate. User and system time are told apart by the kernel's clo
               are of all that together, and compare with each other, but not with those of the other scenarios
 
     python bench/answers.py [--only ipv4 ...] [--quick]
+    python bench/answers.py --before PYTHON [--rounds 9]
+
+The second form compares two versions of dnsbl-server, without rbldnsd: PYTHON is of an environment in which the other
+one is installed. It prints the ratio of their user time for a query, with its 95 % confidence interval.
 
 It needs two cores, a C compiler, and rbldnsd, which it installs on Debian when it is root.
 """
 
 import argparse
+import math
 import os
 import statistics
 import sys
@@ -37,6 +42,9 @@ _WARM_UP = 0.5  # seconds that do not count
 _BUSY = 0.95  # below that a server was not saturated
 _TRIES = 3  # so many times the rounds that count are run at most
 _LOST = 0.001  # more than that is said
+_BEFORE = "before"
+# Student's t for 95 % by degrees of freedom; the last one is for more.
+_T95 = (math.inf, 12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.0)
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3, help="of a run")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="+", choices=[scenario.name for scenario in _SCENARIOS], default=[])
+    parser.add_argument("--before", metavar="PYTHON", help="compare with the version that is installed there")
     parser.add_argument("--quick", action="store_true", help="some seconds in all: to see that it works")
     options = parser.parse_args()
     if options.quick:
@@ -92,14 +101,19 @@ def main() -> None:
             entries = Entries(scenario.family, options.hosts, options.networks)
             queries = directory / "queries"
             queries.write_bytes(entries.queries(_QUERIES, scenario.qtype))
-            with _servers(directory, echo, scenario, entries) as servers:
+            with _servers(directory, echo, scenario, entries, options.before) as servers:
                 del entries
-                _print_rows(scenario, _measure(load, queries, scenario, servers, options.seconds, options.rounds))
+                measured = _measure(load, queries, scenario, servers, options.seconds, options.rounds)
+                _print_rows(scenario, measured)
+                if options.before:
+                    _print_ratio(scenario, measured)
         print(f"\n{machine()}")
 
 
 @contextmanager
-def _servers(directory: Path, echo: Path, scenario: Scenario, entries: Entries) -> Iterator[dict[str, Server]]:
+def _servers(
+    directory: Path, echo: Path, scenario: Scenario, entries: Entries, before: str | None
+) -> Iterator[dict[str, Server]]:
     """Start all of them and wait until they answer; they idle while it is not their turn."""
     written = write(directory, entries, scenario.parts)
     allowed = _server_cores(max(scenario.threads))
@@ -108,7 +122,10 @@ def _servers(directory: Path, echo: Path, scenario: Scenario, entries: Entries) 
         for threads in scenario.threads:
             name = "dnsbl-server" if threads == 1 else f"dnsbl-server, {threads} threads"
             servers[name] = running.enter_context(start_dnsbl(written.ours, allowed, threads))
-        servers["rbldnsd"] = running.enter_context(start_rbldnsd(written.theirs, allowed, written.sets))
+        if before:
+            servers[_BEFORE] = running.enter_context(start_dnsbl(written.ours, allowed, 1, before))
+        else:
+            servers["rbldnsd"] = running.enter_context(start_rbldnsd(written.theirs, allowed, written.sets))
         for name, server in servers.items():
             server.wait_until_listed(written.listed)
             say(f"{scenario.name}: {name} answers")
@@ -170,9 +187,23 @@ def _print_rows(scenario: Scenario, rounds: list[dict[str, Run]]) -> None:
         cells.append(f"{statistics.median(run.system for run in runs):.2f} us")
         cells.append(f"{statistics.median(run.busy for run in runs):.0%}")
         for other in ("rbldnsd", "echo"):
-            ratio = statistics.median(one[name].rate / one[other].rate for one in rounds)
-            cells.append("" if other == name else f"{ratio:.2f}")
+            is_shown = other != name and other in rounds[0]
+            cells.append(
+                f"{statistics.median(one[name].rate / one[other].rate for one in rounds):.2f}" if is_shown else ""
+            )
         print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def _print_ratio(scenario: Scenario, rounds: list[dict[str, Run]]) -> None:
+    """The ratio of the user times, now to before, as a geometric mean with its interval (Student's t on logarithms)."""
+    logs = [math.log(one["dnsbl-server"].user / one[_BEFORE].user) for one in rounds]
+    mean = statistics.fmean(logs)
+    half = _T95[min(len(logs) - 1, len(_T95) - 1)] * statistics.stdev(logs) / math.sqrt(len(logs))
+    low, middle, high = (math.exp(each) for each in (mean - half, mean, mean + half))
+    print(
+        f"\n{scenario.name}: user time, now to before: {middle:.3f}, 95 % interval {low:.3f} to {high:.3f}\n",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

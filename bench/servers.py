@@ -169,10 +169,10 @@ def _kilobytes(status: str, key: str) -> int:
     return int(found[1]) << 10 if found else 0  # a process that has just ended has none
 
 
-def start_dnsbl(directory: Path, allowed: set[int], threads: int = 1) -> Server:
-    """Start this project's server on the zone files in a directory."""
+def start_dnsbl(directory: Path, allowed: set[int], threads: int = 1, python: str = sys.executable) -> Server:
+    """Start this project's server on the zone files in a directory. python: of the environment it is installed in."""
     port = _free_port()
-    command = [sys.executable, "-m", "dnsbl_server", "serve", "--metrics", "off", "--listen", f"127.0.0.1:{port}"]
+    command = [python, "-P", "-m", "dnsbl_server", "serve", "--metrics", "off", "--listen", f"127.0.0.1:{port}"]
     command += ["--threads", str(threads)]
     return Server("dnsbl-server", [*command, str(directory)], port, directory.parent / f"dnsbl{port}.log", allowed)
 
