@@ -25,9 +25,8 @@ from dnsbl_server.dns.message import (
 )
 from dnsbl_server.dns.reversed import parse_reversed
 from dnsbl_server.model.address import format_address
-from dnsbl_server.model.listing import ADDRESS_MARK
 from dnsbl_server.table._format import NO_LIST
-from dnsbl_server.table.table import Answer
+from dnsbl_server.table.table import ADDRESS_MARK, Answer
 
 _VERSION_NAMES = ((b"version", b"bind"), (b"version", b"server"))
 _ID_NAMES = ((b"id", b"server"), (b"hostname", b"bind"))

@@ -20,7 +20,6 @@ from dnsbl_server.model._spans cimport (
     Span4,
     Span6,
     Spans,
-    add,
     add_joined,
     address128,
     check_version,
@@ -38,8 +37,8 @@ cdef enum:
 def flatten(Spans prefixes, const uint32_t[::1] kinds, uint32_t kind, const int[::1] roots, nested, extend):
     """Prefixes that lie in each other to a layer, in which the innermost one decides.
 
-    Takes what `sorted_prefixes` gives; of equal ones the first counts. The row of a prefix has the kind `kinds[row]`, and
-    those behind its end have the kind `kind`. The number in the layer is `roots[kind]`, where that is below 0 the
+    Takes what `sorted_prefixes` gives; of equal ones the first counts. The row of a prefix has the kind `kinds[row]`,
+    and those behind its end have the kind `kind`. The number in the layer is `roots[kind]`, where that is below 0 the
     prefix is left out; a kind for which `nested[kind]` is true has `extend(kind, number around it)` inside of others.
     """
     cdef Spans out = Spans(prefixes.version)

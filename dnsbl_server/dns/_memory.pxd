@@ -5,7 +5,7 @@ DNSBL_CHECKED, CHECK ends the process where its condition does not hold; otherwi
 SEAL makes every access to a range an error until UNSEAL. Trusts its callers with the bounds. Knows no messages.
 """
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 cdef extern from * nogil:
