@@ -143,7 +143,9 @@ cdef inline int finish(uint8_t* packet, bint tcp, double now, const Job* job, co
         verdict.hit_count = text_count(answer)
         size = write_listed(packet, request, &lookup.address, lookup.table, answer, now, limit)
     else:
-        verdict.outcome = outcome.NODATA if rcode == NOERROR else outcome.NOT_LISTED
+        verdict.outcome = outcome.NODATA
+        if rcode:
+            verdict.outcome = outcome.NOT_LISTED
         size = write_negative(packet, request, lookup.table, job.zone_at, limit)
     if size:
         return size

@@ -19,7 +19,7 @@ cdef struct Span6:
     address128 last
     uint32_t number
 
-# Whatever is written for a Span is compiled twice, once for each family.
+# A function for a Span is compiled twice, once for each family.
 ctypedef fused Span:
     Span4
     Span6

@@ -1,8 +1,7 @@
 """The sections of a table, checked whole when it is opened.
 
-Owns where each section is in memory, and all rules that must hold there, so that whoever searches an open table
-(`_search`) or writes an answer from it needs no check of its own: nothing that stands in a table leads out of its
-sections. Knows neither messages nor queries.
+Owns where each section is in memory, and all rules that must hold there. So searching an open table (`_search`) and
+writing an answer from it need no checks of their own: nothing that stands in a table leads out of its sections. Knows neither messages nor queries.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t

@@ -1,4 +1,4 @@
-"""The native answer is that of its specification, byte for byte, whatever is asked of whatever zone."""
+"""The compiled answer is that of its specification, byte for byte, for any query to any zone."""
 
 from collections.abc import Callable
 from random import Random
