@@ -39,8 +39,8 @@ COPIED := dnsbl_server fuzz tests zones pyproject.toml setup.py README.md LICENS
 PYTHON_OF_BUILDS := $(abspath $(BIN))/python
 # Of the tests those of the compiled modules, and of the builds themselves.
 PROOF := $(patsubst %,tests/%.py,builds answer/test_answer answer/test_fuzz_seeds compiler/test_merge engine/test_engine \
-	engine/test_service engine/test_udp model/test_spans sources/test_scan table/test_damaged table/test_prints \
-	table/test_table)
+	engine/test_service engine/test_udp model/test_spans sources/test_scan table/test_damaged table/test_format \
+	table/test_prints table/test_table)
 CHECKED := -DDNSBL_CHECKED -UNDEBUG
 SANITIZERS := undefined,float-cast-overflow -fno-sanitize-recover=all -fno-wrapv -fno-omit-frame-pointer -g -O1
 # Memory that Python itself never gives back is no leak of ours.

@@ -101,7 +101,7 @@ class Server:
             udp = UdpThreads(
                 self.service.engine,
                 list(zip(*(udps for udps, _ in bound), strict=True)),
-                lambda packet: self.service.answer_odd(packet, "udp"),
+                lambda packet: self.service.answer_slow_path(packet, "udp"),
                 lambda: self.service.count_dropped("udp"),
             )
         except OSError as error:

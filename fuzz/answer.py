@@ -1,8 +1,8 @@
-"""The invariant of the fuzzing: the engine says what its specification says.
+"""The invariant of the fuzzing: the compiled answer is that of its specification.
 
 Whatever bytes come, over UDP and TCP, at whatever time: `_answer` and `respond` say the same - bytes, outcome, zone,
-type and hits - and neither raises, hangs nor reads out of bounds. What the engine leaves to Python is of the few kinds
-that it may leave.
+type and hits - and neither raises, hangs nor reads out of bounds. What is left to the slow path is of the few
+kinds that may be.
 
 An input is one byte that chooses the time and the transport, and the message. The zones are those beside this file.
 """

@@ -17,18 +17,22 @@ SANITIZED = {"checked": False, "sanitized": True}[os.environ["DNSBL_BUILD"]]
 _START = """
 import struct
 from array import array
-from dnsbl_server.answer._answer import Directory, Table
-from dnsbl_server.engine._engine import Engine, Worker
+from dnsbl_server.answer import _probe
+from dnsbl_server.answer._directory import Directory
+from dnsbl_server.engine._view import Engine
+from dnsbl_server.engine._worker import Worker
+from dnsbl_server.table._sections import Sections
+from dnsbl_server.answer._outcome import LISTED
 from tests.asking import plain
 from tests.table.test_damaged import memory_of, sections_of
 from tests.table.test_table import BUFFER
 
 memory = memory_of(sections_of(BUFFER))
-table = Table(memory, 2)
+table = Sections(memory, 2)
 directory = Directory([table])
 at = memory["offsets"].cast("I")[2]
-ask = lambda: directory.answer(plain("15.0.0.0.bl.example.org"), 2.0)
-assert ask()[1] == "listed"
+ask = lambda: _probe.answer(directory, plain("15.0.0.0.bl.example.org"), 2.0)
+assert ask().outcome == LISTED
 """
 # What a step into a table is checked for, in both builds.
 _STEPS = {

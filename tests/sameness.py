@@ -13,12 +13,14 @@ from random import Random
 from dnslib import CLASS
 from hypothesis import strategies as st
 
-from dnsbl_server.answer._answer import Directory
-from dnsbl_server.answer.respond import Reply, respond
+from dnsbl_server.answer import _probe
+from dnsbl_server.answer._directory import Directory
+from dnsbl_server.answer.respond import OUTCOMES, Reply, respond
 from dnsbl_server.answer.snapshot import Snapshot
 from dnsbl_server.compiler.compile import compile_zone
 from dnsbl_server.compiler.rib import ZoneRib
-from dnsbl_server.dns.message import QR, MessageError, Query, parse_header, parse_query
+from dnsbl_server.dns._protocol import QR
+from dnsbl_server.dns.message import MessageError, Query, parse_header, parse_query
 from dnsbl_server.dns.name import labels_of
 from dnsbl_server.dns.reversed import query_name
 from dnsbl_server.model.listing import Text
@@ -68,21 +70,23 @@ class Both:
     def check(self, packet: bytes, now: float = NOW, tcp: bool = False) -> Reply:
         """Fail unless both say the same of a packet; what they say."""
         reply = respond(self.snapshot, packet, now, tcp)
-        native = self.directory.answer(packet, now, tcp)
+        native = _probe.answer(self.directory, packet, now, tcp)
         before = len(self.beside) // 2
-        together = self.directory.answer_all((*self.beside[:before], packet, *self.beside[before:]), now, tcp)
+        packets = (*self.beside[:before], packet, *self.beside[before:])
+        together = _probe.answer_all(self.directory, packets, now, tcp)
         assert together[before] == native
         if native is None:
-            assert self.is_odd(packet), f"the engine leaves {packet.hex()} to Python"
+            assert self.is_slow(packet), f"the engine leaves {packet.hex()} to the slow path"
             return reply
         zone = self.numbers[reply.zone] if reply.zone else None
         lists = self.snapshot.zones[labels_of(reply.zone)].lists if reply.zone else ()
-        assert native[:4] == (reply.packet, reply.outcome, zone, reply.qtype)
-        assert tuple(lists[number] for number in native[4]) == reply.hits
+        said = (native.packet, OUTCOMES[native.outcome], native.zone, native.qtype)
+        assert said == (reply.packet, reply.outcome, zone, reply.qtype)
+        assert tuple(lists[number] for number in native.hits) == reply.hits
         return reply
 
-    def is_odd(self, packet: bytes) -> bool:
-        """Whether a packet is one of the few kinds that the engine may leave to Python."""
+    def is_slow(self, packet: bytes) -> bool:
+        """Whether a packet is one of the few kinds that the engine may leave to the slow path."""
         header = parse_header(packet)
         if header is None or header.flags & QR or header.opcode:
             return False

@@ -32,10 +32,18 @@ MAY_IMPORT = {
     "cli": "__init__, model, endpoint, dns, table, compiler, answer, supply, config, server",
     "__main__": "cli",
 }
-COMPILED = sorted(".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.pyx"))
-MODULES = sorted(
-    [*(".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py")), *COMPILED]
-)
+
+
+def modules_of(suffix: str) -> set[str]:
+    return {".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob(f"*{suffix}")}
+
+
+COMPILED = sorted(modules_of(".pyx"))
+# With those that have nothing but a .pxd, which Cython puts into the modules that import it.
+CYTHON = sorted(modules_of(".pyx") | modules_of(".pxd"))
+MODULES = sorted(modules_of(".py") | set(CYTHON))
+# For tests only.
+PROBE = "answer._probe"
 # An import of Cython's or Python's, with whatever stands before it in its line.
 IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+\S+[ \t]+)?c?import[ \t]+(?:\([^)]*\)|[^\n]*)", re.MULTILINE)
 
@@ -48,7 +56,7 @@ def package_of(module: str) -> str:
 def parse(module: str) -> ast.Module:
     """A module; of a compiled one, what it says of itself and what it and its declarations import."""
     path = PACKAGE.joinpath(*module.split("."))
-    if module not in COMPILED:
+    if module not in CYTHON:
         return ast.parse(path.with_suffix(".py").read_text(), module)
     files = [path.with_suffix(suffix) for suffix in (".pyx", ".pxd", ".pyi")]
     return parse_compiled("".join(file.read_text() for file in files if file.exists()))
@@ -126,6 +134,12 @@ def test_every_rule_is_used() -> None:
     assert {name: ", ".join(each for each in MAY_IMPORT if each in names) for name, names in used.items()} == MAY_IMPORT
 
 
+@pytest.mark.parametrize("module", MODULES)
+def test_what_is_for_tests_is_imported_by_tests_only(module: str) -> None:
+    assert PROBE in MODULES
+    assert PROBE not in imports_of(parse(module))
+
+
 def test_no_import_cycles() -> None:
     graph = {module: set(imports_of(parse(module))) - {module} for module in MODULES}
     assert any(graph.values())
@@ -142,10 +156,13 @@ def test_the_types_of_a_compiled_module_are_of_what_it_has(module: str) -> None:
     declared = [node for node in stub.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
     for node in declared:
         for each in node.body if isinstance(node, ast.ClassDef) else ():
-            assert isinstance(each, ast.FunctionDef)
-            assert hasattr(getattr(compiled, node.name), each.name)
+            assert isinstance(each, ast.FunctionDef | ast.AnnAssign)
+            name = each.name if isinstance(each, ast.FunctionDef) else ast.unparse(each.target)
+            assert hasattr(getattr(compiled, node.name), name)
     public = {name for name, value in vars(compiled).items() if getattr(value, "__module__", "") == compiled.__name__}
     assert {node.name for node in declared} == {name for name in public if not name.startswith("_")}
+    constants = {ast.unparse(node.target) for node in stub.body if isinstance(node, ast.AnnAssign)}
+    assert constants == {name for name, value in vars(compiled).items() if isinstance(value, int)}
 
 
 @pytest.mark.parametrize("module", MODULES)

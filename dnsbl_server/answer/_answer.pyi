@@ -1,13 +1,1 @@
-from collections.abc import Iterable, Mapping, Sequence
-
-OUTCOMES: tuple[str, ...]
-# The answer, outcome, number of the zone, type, numbers of the lists.
-Said = tuple[bytes | None, str, int | None, int, tuple[int, ...]]
-
-class Table:
-    def __init__(self, sections: Mapping[str, memoryview], lists: int) -> None: ...
-
-class Directory:
-    def __init__(self, tables: Iterable[Table]) -> None: ...
-    def answer(self, packet: bytes, now: float, tcp: bool = False) -> Said | None: ...
-    def answer_all(self, packets: Sequence[bytes], now: float, tcp: bool = False) -> list[Said | None]: ...
+# Nothing of it is for Python.

@@ -9,16 +9,10 @@ from typing import NamedTuple
 
 from dnslib import CLASS, QTYPE
 
+from dnsbl_server.answer import _outcome
 from dnsbl_server.answer.snapshot import Labels, ServedZone, Snapshot
+from dnsbl_server.dns._protocol import BADVERS, FORMERR, MAX_TCP, NOERROR, NOTIMP, NXDOMAIN, QR, REFUSED
 from dnsbl_server.dns.message import (
-    BADVERS,
-    FORMERR,
-    MAX_TCP,
-    NOERROR,
-    NOTIMP,
-    NXDOMAIN,
-    QR,
-    REFUSED,
     MessageError,
     Query,
     Record,
@@ -31,8 +25,8 @@ from dnsbl_server.dns.message import (
 )
 from dnsbl_server.dns.reversed import parse_reversed
 from dnsbl_server.model.address import format_address
-from dnsbl_server.model.listing import ADDRESS_MARK
-from dnsbl_server.table.table import NO_LIST, Answer
+from dnsbl_server.table._format import NO_LIST
+from dnsbl_server.table.table import ADDRESS_MARK, Answer
 
 _VERSION_NAMES = ((b"version", b"bind"), (b"version", b"server"))
 _ID_NAMES = ((b"id", b"server"), (b"hostname", b"bind"))
@@ -52,6 +46,10 @@ class Outcome(StrEnum):
     TRUNCATED = "truncated"
     SERVFAIL = "servfail"
     DROPPED = "dropped"
+
+
+# By the number that the compiled modules have for each.
+OUTCOMES = tuple(sorted(Outcome, key=lambda outcome: getattr(_outcome, outcome.name)))
 
 
 class Reply(NamedTuple):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dnsbl_server.model._spans import Spans
 
 def flatten(
-    sorted_prefixes: Spans,
+    prefixes: Spans,
     kinds: array[int],
     kind: int,
     roots: array[int],

@@ -2,9 +2,9 @@
 
 A layer is spans that are sorted and disjoint, so that each address has one number or none. Owns how prefixes that lie
 in each other become one, how layers are taken from and laid over each other, and how the last one becomes columns.
-Control plane only. Knows no listings: whoever calls brings what depends on them as tables (by number), or as functions,
-which are called for distinct cases and not for each span. Such a function must not change the spans that are just
-being read.
+Control plane only. Knows no listings: the caller gives what depends on them as tables (by number), or as functions,
+which are called for distinct cases and not for each span. Such a function must not change the spans that are being
+read.
 
 Everything is written once for both families (see `Span` in `_spans.pxd`). Memory is reached through raw pointers, and
 only below an index that is bounded by a count in the same few lines.
@@ -15,7 +15,16 @@ from array import array
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 
-from dnsbl_server.model._spans cimport Span, Span4, Span6, Spans, add, address128, check_version, is_end, put
+from dnsbl_server.model._spans cimport (
+    Span,
+    Span4,
+    Span6,
+    Spans,
+    add_joined,
+    address128,
+    check_version,
+    is_end,
+)
 
 cdef enum:
     # As deep as prefixes can lie in each other: /0 to /128.
@@ -25,22 +34,22 @@ cdef enum:
     PAIRS = 1 << PAIR_BITS
 
 
-def flatten(Spans sorted_prefixes, const uint32_t[::1] kinds, uint32_t kind, const int[::1] roots, nested, extend):
+def flatten(Spans prefixes, const uint32_t[::1] kinds, uint32_t kind, const int[::1] roots, nested, extend):
     """Prefixes that lie in each other to a layer, in which the innermost one decides.
 
-    Takes what `prefixes` gives; of equal ones the first counts. The row of a prefix has the kind `kinds[row]`, and
-    those behind its end have the kind `kind`. The number in the layer is `roots[kind]`, where that is below 0 the
+    Takes what `sorted_prefixes` gives; of equal ones the first counts. The row of a prefix has the kind `kinds[row]`,
+    and those behind its end have the kind `kind`. The number in the layer is `roots[kind]`, where that is below 0 the
     prefix is left out; a kind for which `nested[kind]` is true has `extend(kind, number around it)` inside of others.
     """
-    cdef Spans out = Spans(sorted_prefixes.version)
+    cdef Spans out = Spans(prefixes.version)
     cdef bytes is_nested = nested
     if len(is_nested) != roots.shape[0]:
         raise ValueError("roots and nested are for the same kinds")
-    out.grow(sorted_prefixes.count)
+    out.grow(prefixes.count)
     if out.version == 4:
-        flatten_into(out, <Span4 *> sorted_prefixes.data, sorted_prefixes.count, kinds, kind, roots, is_nested, extend)
+        flatten_into(out, <Span4 *> prefixes.data, prefixes.count, kinds, kind, roots, is_nested, extend)
     else:
-        flatten_into(out, <Span6 *> sorted_prefixes.data, sorted_prefixes.count, kinds, kind, roots, is_nested, extend)
+        flatten_into(out, <Span6 *> prefixes.data, prefixes.count, kinds, kind, roots, is_nested, extend)
     return out
 
 
@@ -77,7 +86,7 @@ cdef int flatten_into(
             if part.first < span.first:
                 part.last = span.first - 1
                 part.number = stack[depth - 1].number
-                put(out, part)
+                add_joined(out, part)
             if nested[kind]:
                 number = extend(kind, stack[depth - 1].number)
         if depth == MAX_DEPTH or number < 0:
@@ -99,7 +108,7 @@ cdef int close(Spans out, Span *ended, Span *part) except -1:
     if part.first <= ended.last:
         part.last = ended.last
         part.number = ended.number
-        put(out, part[0])
+        add_joined(out, part[0])
         part.first = ended.last + 1
     return 0
 
@@ -129,13 +138,13 @@ cdef int subtract_into(Spans out, Span *spans, size_t count, Span *holes, size_t
             if span.first < holes[hole].first:
                 part = span
                 part.last = holes[hole].first - 1
-                put(out, part)
+                add_joined(out, part)
             if holes[hole].last >= span.last:
                 break
             span.first = holes[hole].last + 1
             hole += 1
         else:
-            put(out, span)
+            add_joined(out, span)
     return 0
 
 
@@ -195,7 +204,7 @@ cdef int lay_into(Spans out, Span *under, size_t under_count, Span *over, size_t
             part = a
             part.last = min(a.last, b.last)
             pairs.number(a.number, b.number, &part.number)
-        put(out, part)
+        add_joined(out, part)
         if a.first <= part.last:
             if a.last > part.last:
                 a.first = part.last + 1
@@ -211,12 +220,12 @@ cdef int lay_into(Spans out, Span *under, size_t under_count, Span *over, size_t
                 if j < over_count:
                     b = over[j]
     while i < under_count:
-        put(out, a)
+        add_joined(out, a)
         i += 1
         if i < under_count:
             a = under[i]
     while j < over_count:
-        put(out, b)
+        add_joined(out, b)
         j += 1
         if j < over_count:
             b = over[j]
@@ -253,7 +262,7 @@ cdef int answer_all(Spans spans, Span *data, uint32_t[::1] answers, resolve) exc
         if not answers[span.number]:
             answers[span.number] = resolve(span.number)
         span.number = answers[span.number]
-        put(spans, span)
+        add_joined(spans, span)
     return 0
 
 

@@ -18,8 +18,9 @@ from dnsbl_server.model.address import BITS, INTERNET, LOOPBACK_FIRST, LOOPBACK_
 from dnsbl_server.model.listing import DEFAULT_CODE, DEFAULT_TEXT, TEST_REASON, Listing, describe_listing
 from dnsbl_server.model.problem import Problems
 from dnsbl_server.model.zone import Exclusion, Zone
+from dnsbl_server.table._format import NO_LIST
 from dnsbl_server.table._prints import fingerprints
-from dnsbl_server.table.table import NO_LIST, Answer, Intervals, pack
+from dnsbl_server.table.table import Answer, Intervals, pack
 
 
 class Compiled(NamedTuple):

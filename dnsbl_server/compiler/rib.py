@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 
 from pytricia import PyTricia
 
-from dnsbl_server.model._spans import Spans, duplicates
-from dnsbl_server.model._spans import prefixes as prefixes_of
+from dnsbl_server.model._spans import Spans, duplicates, sorted_prefixes
 from dnsbl_server.model.address import BITS, LOOPBACK_FIRST, LOOPBACK_LAST, Net, prefixes, without_loopback
 from dnsbl_server.model.problem import MAX_PER_FILE, Problem, Problems
 from dnsbl_server.model.zone import BlockList, Entry, Exclusion, Zone
@@ -95,7 +94,8 @@ class ListRib:
         return self._prefixes.pop(version, None) or self._sorted_prefixes(version)
 
     def _sorted_prefixes(self, version: int) -> Spans:
-        return prefixes_of(version, self.sources(version), (LOOPBACK_FIRST, LOOPBACK_LAST) if version == 4 else None)
+        hole = (LOOPBACK_FIRST, LOOPBACK_LAST) if version == 4 else None
+        return sorted_prefixes(version, self.sources(version), hole)
 
     def _entry(self, version: int, row: int) -> Entry:
         """The entry of a row of `sources`."""

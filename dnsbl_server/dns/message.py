@@ -9,17 +9,26 @@ import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from dnslib import CLASS, EDNS0, QTYPE, RD, RR, DNSHeader, DNSLabel, DNSQuestion, DNSRecord
+from dnslib import EDNS0, RD, RR, DNSHeader, DNSLabel, DNSQuestion, DNSRecord
 from dnslib.label import DNSBuffer
 
-HEADER_SIZE = 12
-MIN_UDP = 512  # RFC 1035 section 4.2.1
-MAX_UDP = 1232  # what we send and announce: no fragments on any path (RFC 9715)
-MAX_TCP = 65535
-
-QR, AA, TC, RD_FLAG = 1 << 15, 1 << 10, 1 << 9, 1 << 8
-OPCODE_SHIFT = 11
-NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED, BADVERS = 0, 1, 2, 3, 4, 5, 16
+from dnsbl_server.dns._protocol import (
+    AA,
+    CLASS_IN,
+    HEADER_SIZE,
+    MAX_LABEL,
+    MAX_NAME,
+    MAX_STRING,
+    MAX_UDP,
+    MIN_UDP,
+    OPCODE,
+    OPCODE_SHIFT,
+    QR,
+    TC,
+    TYPE_IXFR,
+    TYPE_OPT,
+)
+from dnsbl_server.dns._protocol import RD as RD_FLAG
 
 _RECORD = struct.Struct("!HHIH")
 _OPTION = struct.Struct("!HH")
@@ -41,7 +50,7 @@ class Header(NamedTuple):
 
     @property
     def opcode(self) -> int:
-        return self.flags >> OPCODE_SHIFT & 0xF
+        return (self.flags & OPCODE) >> OPCODE_SHIFT
 
 
 class Edns(NamedTuple):
@@ -69,7 +78,7 @@ class Record(NamedTuple):
     qtype: int
     ttl: int
     rdata: bytes
-    qclass: int = CLASS.IN
+    qclass: int = CLASS_IN
 
 
 def parse_header(packet: bytes) -> Header | None:
@@ -94,7 +103,7 @@ def parse_query(packet: bytes, header: Header) -> Query:
     qtype, qclass = struct.unpack_from("!HH", packet, at)
     at += 4
     if header.opcode == 0:
-        records = 1 if qtype == QTYPE.IXFR else 0
+        records = 1 if qtype == TYPE_IXFR else 0
         if header.answers or header.authority > records:
             raise MessageError("a query with records in front of the additional section")
     edns = None
@@ -108,7 +117,7 @@ def parse_query(packet: bytes, header: Header) -> Query:
         at += _RECORD.size
         if at + length > len(packet):
             raise MessageError("a record is cut short")
-        if rtype == QTYPE.OPT:
+        if rtype == TYPE_OPT:
             if edns is not None or number < first_additional or not is_root:
                 raise MessageError("two OPT records, or a misplaced one")
             edns = Edns(rclass, ttl >> 16 & 0xFF, bool(ttl & 0x8000))
@@ -128,23 +137,23 @@ def _parse_name(packet: bytes, at: int) -> tuple[tuple[bytes, ...], int]:
         at += 1
         if not length:
             return tuple(labels), at
-        if length > 63:
+        if length > MAX_LABEL:
             # A pointer has nothing to point at yet; the other values mean nothing (RFC 1035 section 4.1.4).
             raise MessageError("no plain label in the question")
         labels.append(packet[at : at + length])
         at += length
-        if at - start > 254:
+        if at - start > MAX_NAME - 1:
             raise MessageError("a name of more than 255 bytes")
     raise MessageError("the name is cut short")
 
 
 def _skip_name(packet: bytes, at: int) -> int:
     start = at
-    while at < len(packet) and at - start < 255:
+    while at < len(packet) and at - start < MAX_NAME:
         length = packet[at]
         if length >= 0xC0:
             return at + 2
-        if length > 63:
+        if length > MAX_LABEL:
             break
         at += 1 + length
         if not length:
@@ -190,7 +199,7 @@ def build_answer(
 
 
 def _answer_header(header: Header, rcode: int, flags: int) -> DNSHeader:
-    kept = header.flags & (0xF << OPCODE_SHIFT | RD_FLAG)
+    kept = header.flags & (OPCODE | RD_FLAG)
     return DNSHeader(id=header.id, bitmap=QR | kept | flags | rcode & 0xF)
 
 
@@ -212,5 +221,5 @@ def _rr(record: Record) -> RR:
 def encode_text(text: str) -> bytes:
     """The data of a TXT record: the text in strings of at most 255 bytes (RFC 1035 section 3.3.14)."""
     data = text.encode("ascii")
-    parts = [data[at : at + 255] for at in range(0, len(data), 255)] or [b""]
+    parts = [data[at : at + MAX_STRING] for at in range(0, len(data), MAX_STRING)] or [b""]
     return b"".join(bytes([len(part)]) + part for part in parts)

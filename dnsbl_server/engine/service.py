@@ -1,8 +1,8 @@
 """What is in service now: the snapshot that answers, and the count of what was answered.
 
-Owns the border between the engine, which answers nearly everything, and `respond`, which answers what the engine leaves
-to Python; and the names of what both have counted. `adopt`, `answer` and `answer_odd` belong to the event loop; the
-counts may be read from any thread.
+Owns the border between the engine, which answers nearly every message, and the slow path (`respond`), which answers
+what the engine leaves to it; and the names of what both have counted. `adopt`, `answer` and `answer_slow_path` are for
+the event loop; the counts may be read from any thread.
 """
 
 import logging
@@ -14,11 +14,12 @@ from typing import NamedTuple
 
 from dnslib import QTYPE
 
-from dnsbl_server.answer._answer import OUTCOMES, Directory
-from dnsbl_server.answer.respond import Outcome, respond
+from dnsbl_server.answer._directory import Directory
+from dnsbl_server.answer.respond import OUTCOMES, Outcome, respond
 from dnsbl_server.answer.snapshot import Identity, Snapshot
-from dnsbl_server.dns.message import QR, SERVFAIL, build_error, parse_header
-from dnsbl_server.engine._engine import Engine, Hits, Queries
+from dnsbl_server.dns._protocol import QR, SERVFAIL
+from dnsbl_server.dns.message import build_error, parse_header
+from dnsbl_server.engine._view import Engine, Hits, Queries
 from dnsbl_server.table.table import ZoneTable
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ class Service:
         self.engine = Engine(threads, _KIND_OF_TYPE)
         self.tcp_connections: Callable[[], int] = lambda: 0
         self.receive_drops: Callable[[], int] = lambda: 0
-        # What Python has answered, and what the engine counted for snapshots that are no longer in service.
+        # What the slow path has answered, and what the engine counted for snapshots that are no longer in service.
         self._counts = Counts(Counter(), Counter())
         self._lock = threading.Lock()
 
@@ -72,7 +73,7 @@ class Service:
         self.retire()
 
     def retire(self) -> None:
-        """Let go of the snapshots before, as far as nobody answers from them any more."""
+        """Free the snapshots before the current one that no thread answers from any more."""
         with self._lock:
             for retired in self.engine.retire():
                 _add(self._counts, *retired)
@@ -80,14 +81,14 @@ class Service:
     def answer(self, packet: bytes) -> bytes | None:
         """The answer to one message over TCP, or None where there is none."""
         answer = self.engine.answer(packet, time.time())
-        return self.answer_odd(packet, "tcp") if answer is None else answer or None
+        return self.answer_slow_path(packet, "tcp") if answer is None else answer or None
 
-    def answer_odd(self, packet: bytes, transport: str) -> bytes | None:
-        """The answer to a message that the engine leaves to Python. transport: "udp" or "tcp"."""
+    def answer_slow_path(self, packet: bytes, transport: str) -> bytes | None:
+        """The answer to a message that the engine leaves to the slow path. transport: "udp" or "tcp"."""
         try:
             reply = respond(self.snapshot, packet, time.time(), transport == "tcp")
         except Exception:
-            # Never to happen; should it, one client gets an error and all others their answers.
+            # A bug. One client gets an error, and all others their answers.
             log.exception("cannot answer %s", packet[:512].hex())
             self._count(Counted("", transport, "other", Outcome.SERVFAIL))
             header = parse_header(packet)

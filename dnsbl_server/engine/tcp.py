@@ -1,6 +1,6 @@
 """DNS over TCP (RFC 7766): messages with a length in front, many on one connection.
 
-Owns the connections: how many, how long they may be idle, and that none holds the server up. A connection counts as
+Owns the connections: how many, how long they may be idle, and that none delays the others. A connection counts as
 idle from its last whole query on, so sending byte by byte, or never reading, gains nothing. Knows no DNS
 but the length.
 """
@@ -11,12 +11,12 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
+from dnsbl_server.engine._view import MAX_QUERY
+
 log = logging.getLogger(__name__)
 
 # Queries answered in one go before others get their turn.
 _BATCH = 16
-# The longest message that is a query; a client that announces more is cut off.
-_MAX_QUERY = 4096
 # Unsent bytes per connection at which no more of its queries are answered until the client reads.
 _MAX_UNSENT = 65536
 
@@ -167,7 +167,8 @@ class TcpConnection(asyncio.Protocol):
         if len(received) < 2:
             return None
         size = int.from_bytes(received[:2])
-        if size > _MAX_QUERY:
+        if size > MAX_QUERY:
+            # The client has announced more than any query has.
             self.abort()
             return None
         if len(received) < 2 + size:

@@ -1,8 +1,7 @@
-"""Datagrams in, datagrams out: the engine's threads, and what they leave to Python.
+"""UDP: the engine's threads, and the slow path for what they leave to it.
 
-Owns the threads and their sockets from start to end. Each thread has a socket of its own on every endpoint. What the
-engine leaves to Python comes through a bounded queue and is answered on the event loop, a few packets at a time. Knows
-no DNS.
+Owns the threads and their sockets from start to end. Each thread has a socket of its own on every endpoint. The slow
+path has a bounded queue for each thread, and is answered on the event loop, a few packets at a time. Knows no DNS.
 """
 
 import asyncio
@@ -14,14 +13,15 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from dnsbl_server.engine._engine import Engine, Worker
+from dnsbl_server.engine._view import Engine
+from dnsbl_server.engine._worker import Worker
 
-# Packets that are left to Python and may wait, of all threads together and of one; more are dropped, and counted.
+# Packets that may wait for the slow path, of all threads together and of one; more are dropped, and counted.
 _QUEUE = 512
 _LEAST_QUEUE = 8
-# How many of them are answered before whatever else the event loop has to do.
+# How many of them are answered before the event loop goes on.
 _TURN = 8
-# Seconds that are spent on those that still wait at the end.
+# Seconds that are spent on those that still wait when the server stops.
 _LAST_WORK = 0.3
 # Linux numbers that Python's socket module does not name, or not everywhere (ip(7), linux/sock_diag.h).
 _IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8)
@@ -39,8 +39,8 @@ class UdpThreads:
         answer: Callable[[bytes], bytes | None],
         dropped: Callable[[], None],
     ) -> None:
-        """sockets: those of each thread; answer: makes the answer to a packet that is left to Python; dropped: told of
-        each of these that got none. Raises OSError where the system has no room for so many threads.
+        """sockets: those of each thread; answer: the slow path, a packet to its answer; dropped: called for each
+        packet of the slow path that got no answer. Raises OSError where the system has no room for so many threads.
         """
         capacity = _LEAST_QUEUE
         while 2 * capacity * len(sockets) <= _QUEUE:

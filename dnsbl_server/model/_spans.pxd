@@ -19,7 +19,7 @@ cdef struct Span6:
     address128 last
     uint32_t number
 
-# Whatever is written for a Span is compiled twice, once for each family.
+# A function for a Span is compiled twice, once for each family.
 ctypedef fused Span:
     Span4
     Span6
@@ -43,7 +43,7 @@ cdef inline int add(Spans spans, Span span) except -1:
     return 0
 
 
-cdef inline int put(Spans out, Span span) except -1:
+cdef inline int add_joined(Spans out, Span span) except -1:
     """Add a span; one that goes on where the one before it ends, with its number, becomes part of that."""
     cdef Span *before
     if out.count:

@@ -1,7 +1,7 @@
 """Spans in bulk: millions of first and last addresses, each with a number, in one piece of memory.
 
-Owns the column of spans (`Spans`), and how they are brought in order: cut into prefixes, sorted, searched for
-duplicates, joined. A span includes both its ends. What its number means is up to who made it: a line, a row, a chain of
+Owns the column of spans (`Spans`), and how they are brought in order: split into prefixes, sorted, searched for
+duplicates, joined. A span includes both its ends. What its number means, the caller decides: a line, a row, a chain of
 listings. Control plane only. Knows no lists, no listings and no files.
 
 Everything is written once for both families (see `Span` in the .pxd). Memory is reached through raw pointers, and only
@@ -134,7 +134,7 @@ cdef distance(Span *spans, size_t count):
 # Prefixes
 
 
-def prefixes(int version, sources, hole=None):
+def sorted_prefixes(int version, sources, hole=None):
     """The spans of all sources as the fewest prefixes that make them up, without those in the hole (first, last).
 
     Sorted as a walk through a radix tree meets them: by first address, and the larger one first. The number of each is
@@ -176,17 +176,17 @@ cdef int add_prefixes(
         span.number = <uint32_t> (row + at)
         if low <= high and span.first <= high and span.last >= low:
             if span.first < low:
-                cut(out, span, span.first, low - 1, bits)
+                split(out, span, span.first, low - 1, bits)
             if span.last > high:
-                cut(out, span, high + 1, span.last, bits)
+                split(out, span, high + 1, span.last, bits)
         elif span.first == span.last:
             add(out, span)
         else:
-            cut(out, span, span.first, span.last, bits)
+            split(out, span, span.first, span.last, bits)
     return 0
 
 
-cdef int cut(Spans out, Span span, address128 first, address128 last, unsigned bits) except -1:
+cdef int split(Spans out, Span span, address128 first, address128 last, unsigned bits) except -1:
     """Add the prefixes from `first` to `last` with the number of the span."""
     cdef unsigned size, fitting
     cdef address128 length
@@ -298,15 +298,15 @@ cdef int by_later(const void *one, const void *other) noexcept nogil:
     return (a > b) - (a < b)
 
 
-def duplicates(Spans sorted_prefixes):
+def duplicates(Spans prefixes):
     """The rows with a prefix that an earlier row has too: (later rows, earlier rows, first such prefix of each).
 
-    Takes what `prefixes` gives. The two arrays and the spans belong together by position, in the order of the later
-    rows, and each of these stands there once.
+    Takes what `sorted_prefixes` gives. The two arrays and the spans belong together by position, in the order of the
+    later rows, and each of these stands there once.
     """
-    if sorted_prefixes.version == 4:
-        return find_duplicates(<Span4 *> sorted_prefixes.data, sorted_prefixes.count, 4)
-    return find_duplicates(<Span6 *> sorted_prefixes.data, sorted_prefixes.count, 6)
+    if prefixes.version == 4:
+        return find_duplicates(<Span4 *> prefixes.data, prefixes.count, 4)
+    return find_duplicates(<Span6 *> prefixes.data, prefixes.count, 6)
 
 
 cdef tuple find_duplicates(Span *spans, size_t count, int version):

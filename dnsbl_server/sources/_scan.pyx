@@ -1,9 +1,9 @@
 """The lines of a list file to spans: the plain ones, which nearly all of them are.
 
-Owns a strict reader of addresses, CIDRs and ranges in their plainest form, and what makes a line plain. It takes only
-what it is sure of: whatever else stands in a line goes to a function of the caller's, byte for byte, which decides
-what it means and what is wrong with it. So all rules and messages are in Python, and this module must merely never
-take a line that they would refuse, warn of or read otherwise; a property test holds it to that. No byte is read at or
+Owns a strict reader of addresses, CIDRs and ranges in their plainest form, and what makes a line plain. Every other
+line goes to a function of the caller's, byte for byte, which decides what it means and what is wrong with it. So all
+rules and messages are in Python, and this module must never take a line that they would refuse, warn of or read
+otherwise; a property test holds it to that. No byte is read at or
 behind the end of a line (`end` throughout), whatever the bytes are.
 """
 
@@ -22,11 +22,11 @@ cdef enum:
     LOOPBACK = 127
 
 
-def scan(bytes block, uint64_t line, Py_ssize_t longest, Spans v4, Spans v6, odd):
+def scan(bytes block, uint64_t line, Py_ssize_t longest, Spans v4, Spans v6, other):
     """Add the plain lines of a block, which has whole lines, to the spans; their numbers are those of the lines.
 
     `line` is the number of the first one. Every line that is neither plain nor empty nor just a comment, or has more
-    than `longest` bytes, goes to `odd(number, line)`, in order; that may append to the spans. Returns the number of
+    than `longest` bytes, goes to `other(number, line)`, in order; that may append to the spans. Returns the number of
     lines.
     """
     cdef uchar *start = <uchar *> PyBytes_AS_STRING(block)
@@ -42,7 +42,7 @@ def scan(bytes block, uint64_t line, Py_ssize_t longest, Spans v4, Spans v6, odd
         if newline == NULL:
             newline = end
         if newline - start > longest or not read_line(start, newline, <uint32_t> number, v4, v6):
-            odd(number, PyBytes_FromStringAndSize(<char *> start, newline - start))
+            other(number, PyBytes_FromStringAndSize(<char *> start, newline - start))
         number += 1
         if newline == end:
             break

@@ -17,7 +17,8 @@ the answer. Little-endian; all offsets count from the start of the buffer.
     prints    fingerprints of the entries (`_prints`): what a reload added and removed
 
 An answer is good until it expires; `next` is the one that holds from then on, and has a smaller number. So a lookup is
-right to the second, however long ago the table was made. The engine (`_answer`) reads the same sections.
+right to the second, however long ago the table was made. `_sections` checks the sections when a table is opened, and
+`_search` reads them for the engine.
 """
 
 import json
@@ -31,13 +32,14 @@ from typing import Any, NamedTuple
 
 from dnslib import CLASS, QTYPE
 
-from dnsbl_server.answer._answer import Table
 from dnsbl_server.dns.name import encode_name
+from dnsbl_server.table._format import ADDRESS_BYTE
 from dnsbl_server.table._prints import count_changes
+from dnsbl_server.table._sections import Sections
 
 MAGIC = b"DNSBLTAB"
 VERSION = 2
-NO_LIST = 0xFFFF  # a text that belongs to no list: test entries
+ADDRESS_MARK = chr(ADDRESS_BYTE)  # stands in a text for the client's address
 
 _SECTIONS = (
     *("meta", "name", "soa", "index4", "first4", "end4", "first6", "last6", "answer6"),
@@ -173,7 +175,7 @@ class ZoneTable:
         # The engine has the zone's name and its SOA record from the sections, and Python has them from here.
         if sections["name"] != encode_name(self.meta["zone"]) or sections["soa"] != _soa(self.meta):
             raise TableError("its name or its SOA record is not that of the zone")
-        self.native = Table(sections, len(self.meta["lists"]))
+        self.native = Sections(sections, len(self.meta["lists"]))
         self.soa = bytes(sections["soa"][_SOA.size :])
         self._first4 = sections["first4"].cast("I")
         self._end4 = sections["end4"].cast("I")

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from dnsbl_server.answer.respond import Outcome, Reply, respond
 from dnsbl_server.answer.snapshot import Identity, Snapshot
-from dnsbl_server.dns.message import MAX_UDP, MessageError, parse_header, parse_query
+from dnsbl_server.dns._protocol import MAX_UDP
+from dnsbl_server.dns.message import MessageError, parse_header, parse_query
 from tests.asking import ZONE, header, name_of, name_wire, opt, option, question
 from tests.conftest import NOW
 

@@ -15,7 +15,8 @@ from dnsbl_server.model.listing import Listing
 from dnsbl_server.model.problem import Place, Problems
 from dnsbl_server.model.zone import BlockList, Entry, Exclusion, Soa, Zone
 from dnsbl_server.sources.values import parse_template
-from dnsbl_server.table.table import NO_LIST, ZoneTable
+from dnsbl_server.table._format import NO_LIST
+from dnsbl_server.table.table import ZoneTable
 from tests import oracle
 from tests.conftest import NOW
 

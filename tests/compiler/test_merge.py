@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dnsbl_server.compiler._merge import flatten, intervals, lay_over, subtract
-from dnsbl_server.model._spans import Spans, prefixes
+from dnsbl_server.model._spans import Spans, sorted_prefixes
 from dnsbl_server.model.address import BITS, Net
 from tests import oracle
 from tests.model.test_spans import LAST, MIDDLE, WINDOW, Triple, held, triples, worlds
@@ -58,7 +58,7 @@ def test_flattening_agrees_with_looking_at_each_address(data: st.DataObject, wor
                 kind = kind_of(row)
                 number = 100 * kind + number % 97 if number is not None and NESTED[kind] else ROOTS[kind]
         expected.append(number)
-    layer = flatten(prefixes(version, [Spans(version, rows)]), kinds, default, ROOTS, NESTED, extend)
+    layer = flatten(sorted_prefixes(version, [Spans(version, rows)]), kinds, default, ROOTS, NESTED, extend)
     assert held(layer, base) == expected
     assert all(kind == 3 for kind, _ in asked)
 
@@ -73,7 +73,9 @@ def test_flattening_prefixes_nested_as_deep_as_can_be(version: int) -> None:
             nets.append((address & ~host, address | host, 0))
         kinds = array("I", range(bits + 1))
         roots = array("i", range(bits + 1))
-        layer = flatten(prefixes(version, [Spans(version, nets)]), kinds, 0, roots, bytes(bits + 1), lambda *_: -1)
+        layer = flatten(
+            sorted_prefixes(version, [Spans(version, nets)]), kinds, 0, roots, bytes(bits + 1), lambda *_: -1
+        )
         assert sorted(number for _, _, number in layer) == list(range(bits + 1))
         assert layer.addresses() == LAST[version] + 1
         (at,) = layer.covering(address)
@@ -81,7 +83,7 @@ def test_flattening_prefixes_nested_as_deep_as_can_be(version: int) -> None:
 
 
 def test_flattening_refuses_what_is_not_as_it_should_be() -> None:
-    inside = prefixes(4, [Spans(4, [(0, 255, 0), (7, 7, 0)])])
+    inside = sorted_prefixes(4, [Spans(4, [(0, 255, 0), (7, 7, 0)])])
     kinds = array("I")
 
     def fail(kind: int, parent: int) -> int:

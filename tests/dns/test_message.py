@@ -4,11 +4,8 @@ import dns.message
 import dns.rdatatype
 import pytest
 
+from dnsbl_server.dns._protocol import FORMERR, MAX_TCP, MAX_UDP, NOERROR
 from dnsbl_server.dns.message import (
-    FORMERR,
-    MAX_TCP,
-    MAX_UDP,
-    NOERROR,
     Edns,
     MessageError,
     Query,

@@ -1,4 +1,4 @@
-"""The engine's threads: what they answer from, what they count, what they leave to Python, and when they let go."""
+"""The engine's threads: what they answer from, what they count, what they leave to the slow path."""
 
 import gc
 import os
@@ -14,16 +14,18 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from dnsbl_server.answer._answer import Directory
+from dnsbl_server.answer import _outcome
+from dnsbl_server.answer._directory import Directory
 from dnsbl_server.answer.snapshot import Snapshot
-from dnsbl_server.engine._engine import Engine, Worker
+from dnsbl_server.engine._view import MAX_QUERY, Engine
+from dnsbl_server.engine._worker import Worker
 from dnsbl_server.engine.service import _KIND_OF_TYPE
 from tests.asking import header, name_of, opt, plain, question
 from tests.serving import PATIENCE
 
 ZONE = "bl.example.org"
 LISTED = plain(f"1.2.0.192.{ZONE}")
-ODD = plain(ZONE, 6)
+SLOW = plain(ZONE, 6)
 
 
 def directory_of(snapshot: Snapshot) -> Directory:
@@ -128,8 +130,8 @@ def test_what_was_adopted_before_is_let_go(
 def test_what_could_not_be_adopted_changes_nothing() -> None:
     script = """
 import resource
-from dnsbl_server.answer._answer import Directory
-from dnsbl_server.engine._engine import Engine
+from dnsbl_server.answer._directory import Directory
+from dnsbl_server.engine._view import Engine
 from tests.engine.test_engine import _KIND_OF_TYPE, LISTED
 # The counts of so many workers take more memory than there is from now on.
 engine = Engine(1 << 20, _KIND_OF_TYPE)
@@ -152,7 +154,12 @@ def test_counts_of_what_is_let_go_are_handed_over(run: Callable[..., Running], s
         running.ask(LISTED)
     running.ask(plain(f"1.3.0.192.{ZONE}", 16))
     running.ask(plain("example.com"))
-    expected = ("first", [(False, 0, 1, 0, 5), (False, 0, 6, 1, 1), (False, None, 1, 3, 1)], [(0, 0, 5)])
+    queries = [
+        (False, 0, 1, _outcome.LISTED, 5),
+        (False, 0, 6, _outcome.NOT_LISTED, 1),
+        (False, None, 1, _outcome.REFUSED, 1),
+    ]
+    expected = ("first", queries, [(0, 0, 5)])
     assert running.engine.counts() == [expected]
     running.engine.adopt(directory_of(snapshot), "second")
     assert running.engine.retire() == [expected]
@@ -198,22 +205,22 @@ def test_adoption_while_asked_loses_and_mixes_nothing(
     assert counted + total(engine) == asked
 
 
-def test_odd_packets_wait_for_python(run: Callable[..., Running], snapshot: Snapshot) -> None:
+def test_packets_of_the_slow_path_wait_in_the_queue(run: Callable[..., Running], snapshot: Snapshot) -> None:
     running = run(Engine(1, _KIND_OF_TYPE))
     running.engine.adopt(directory_of(snapshot), None)
     assert running.worker.take() is None
-    odd = [
-        ODD,
+    slow = [
+        SLOW,
         plain("version.bind", 16, 3),
         header(0, (1, 0, 0, 1)) + question(name_of(f"1.2.0.192.{ZONE}")) + opt(version=1),
     ]
-    for packet in odd:
+    for packet in slow:
         running.client.send(packet)
     assert running.ask(LISTED)
     # The plain ones of a batch leave first.
     assert select.select([running.notify], [], [], PATIENCE)[0]
     assert os.eventfd_read(running.notify) >= 1
-    for number, packet in enumerate(odd):
+    for number, packet in enumerate(slow):
         taken = running.worker.take()
         assert taken is not None
         assert taken[0] == packet
@@ -228,7 +235,7 @@ def test_more_than_the_queue_holds_is_dropped_and_counted(run: Callable[..., Run
     running.engine.adopt(directory_of(snapshot), None)
     for _ in range(3):
         for _ in range(100):
-            running.client.send(ODD)
+            running.client.send(SLOW)
         # The plain one behind them is answered all the same.
         assert running.ask(LISTED)
         taken = 0
@@ -236,13 +243,13 @@ def test_more_than_the_queue_holds_is_dropped_and_counted(run: Callable[..., Run
             taken += 1
         assert taken == 8
     counts = running.engine.counts()[-1]
-    assert counts[1] == [(False, 0, 1, 0, 3), (False, None, 0, 7, 3 * 92)]
+    assert counts[1] == [(False, 0, 1, _outcome.LISTED, 3), (False, None, 0, _outcome.DROPPED, 3 * 92)]
 
 
 def test_a_query_of_any_size_is_taken(run: Callable[..., Running], snapshot: Snapshot) -> None:
     running = run(Engine(1, _KIND_OF_TYPE))
     running.engine.adopt(directory_of(snapshot), None)
-    for size in (0, 1, 11, 12, 4095, 4096, 4097, 9000, 65000):
+    for size in (0, 1, 11, 12, MAX_QUERY - 1, MAX_QUERY, MAX_QUERY + 1, 9000, 65000):
         running.client.send(LISTED + bytes(max(0, size - len(LISTED))) if size >= 12 else bytes(size))
     answers = [running.client.recv(65535) for _ in range(6)]
     assert [answer[3] & 15 for answer in answers] == [0] + [1] * 5
@@ -254,7 +261,7 @@ def test_a_query_that_is_cut_off_is_not_answered_as_if_it_were_whole(
     running = run(Engine(1, _KIND_OF_TYPE))
     running.engine.adopt(directory_of(snapshot), None)
     whole = header(0, (1, 0, 0, 1)) + question(name_of(f"1.2.0.192.{ZONE}"))
-    padding = 4096 - len(whole) - len(opt()) - 4
+    padding = MAX_QUERY - len(whole) - len(opt()) - 4
     whole += opt()[:-2] + struct.pack("!3H", padding + 4, 12, padding) + bytes(padding)
     assert running.ask(whole)[3] & 15 == 0
     for more in (1, 100, 5000):

@@ -39,7 +39,7 @@ def service(snapshot_of: Callable[..., Snapshot]) -> Service:
 
 def ask(service: Service, packet: bytes, transport: str) -> bytes | None:
     """The answer over TCP, which the engine makes; for UDP, whose engine needs sockets, that of its specification."""
-    return service.answer(packet) if transport == "tcp" else service.answer_odd(packet, "udp")
+    return service.answer(packet) if transport == "tcp" else service.answer_slow_path(packet, "udp")
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
@@ -159,7 +159,7 @@ def test_an_internal_error_is_servfail(
     broken: Service, caplog: pytest.LogCaptureFixture, transport: str, flags: int
 ) -> None:
     with caplog.at_level(logging.ERROR):
-        answer = broken.answer_odd(header(flags, ident=0xBEEF) + question(name_of(ZONE), 6), transport)
+        answer = broken.answer_slow_path(header(flags, ident=0xBEEF) + question(name_of(ZONE), 6), transport)
     assert answer is not None
     assert answer[:2] == b"\xbe\xef"
     assert int.from_bytes(answer[2:4]) == 0x8000 | flags | dns.rcode.SERVFAIL
@@ -172,7 +172,7 @@ def test_an_internal_error_is_servfail(
 
 @pytest.mark.parametrize("packet", [b"", b"\x12\x34", header(0x8180) + question(name_of(ZONE))])
 def test_an_internal_error_answers_no_answer(broken: Service, caplog: pytest.LogCaptureFixture, packet: bytes) -> None:
-    assert broken.answer_odd(packet, "udp") is None
+    assert broken.answer_slow_path(packet, "udp") is None
     assert len(caplog.records) == 1
 
 

@@ -212,11 +212,11 @@ def test_what_has_arrived_is_answered_before_the_end(zones: Path, threads: str) 
     with ServerProcess(str(zones), "--threads", threads) as server, ExitStack() as stack:
         clients = [stack.enter_context(closing(connect(server.host, server.port))) for _ in range(20)]
         server.signal(signal.SIGSTOP)
-        odd = message(b"\2bl\4test\0\0\x06\0\x01", number=99)
+        slow = message(b"\2bl\4test\0\0\x06\0\x01", number=99)
         for client in clients:
             for number in range(50):
                 client.send(message(number=number))
-            client.send(odd)
+            client.send(slow)
         server.signal(signal.SIGTERM)
         server.signal(signal.SIGCONT)
         for client in clients:

@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dnsbl_server.compiler._merge import lay_over, subtract
-from dnsbl_server.model._spans import Spans, duplicates, prefixes, union
-from dnsbl_server.model.address import BITS, Net
-from dnsbl_server.model.address import prefixes as prefixes_of_net
+from dnsbl_server.model._spans import Spans, duplicates, sorted_prefixes, union
+from dnsbl_server.model.address import BITS, Net, prefixes
 from tests import oracle
 
 Triple = tuple[int, int, int]
@@ -91,7 +90,7 @@ def test_what_does_not_fit_is_refused(version: int) -> None:
 def test_families_do_not_mix() -> None:
     four, six = Spans(4, [(1, 1, 0)]), Spans(6, [(1, 1, 0)])
     mixes: list[Callable[[], object]] = [
-        lambda: prefixes(4, [four, six]),
+        lambda: sorted_prefixes(4, [four, six]),
         lambda: union(6, [six, four]),
         lambda: subtract(four, six),
         lambda: lay_over(six, four, lambda under, over: 0),
@@ -117,7 +116,7 @@ def test_prefixes_are_the_fewest_sorted_and_know_their_rows(data: st.DataObject,
                 blocks = oracle.blocks(Net(version, low, high))
                 expected += [(start, start + (1 << BITS[version] - length) - 1, row) for start, length in blocks]
     expected.sort(key=lambda each: (each[0], -each[1], each[2]))
-    assert list(prefixes(version, [Spans(version, source) for source in sources], hole)) == expected
+    assert list(sorted_prefixes(version, [Spans(version, source) for source in sources], hole)) == expected
 
 
 @pytest.mark.parametrize("version", [4, 6])
@@ -130,8 +129,10 @@ def test_prefixes_of_the_largest_ranges(version: int) -> None:
         Net(version, 1, last),
         Net(version, last // 2, last // 2 + 1),
     ):
-        found = [(first, end - first + 1) for first, end, _ in prefixes(version, [Spans(version, [(*net[1:], 9)])])]
-        assert found == [(first, 1 << BITS[version] - length) for first, length in prefixes_of_net(net)]
+        found = [
+            (first, end - first + 1) for first, end, _ in sorted_prefixes(version, [Spans(version, [(*net[1:], 9)])])
+        ]
+        assert found == [(first, 1 << BITS[version] - length) for first, length in prefixes(net)]
 
 
 @pytest.mark.parametrize("version", [4, 6])
@@ -146,10 +147,10 @@ def test_sorting_agrees_with_python(version: int, count: int) -> None:
     nets += nets[: count // 3]
     numbered = [(first, last, row) for row, (first, last, _) in enumerate(nets)]
     expected = sorted(numbered, key=lambda each: (each[0], -each[1], each[2]))
-    assert list(prefixes(version, [Spans(version, nets)])) == expected
+    assert list(sorted_prefixes(version, [Spans(version, nets)])) == expected
     # Sorted already, and backwards.
     for order in (expected, expected[::-1]):
-        found = [each[:2] for each in prefixes(version, [Spans(version, order)])]
+        found = [each[:2] for each in sorted_prefixes(version, [Spans(version, order)])]
         assert found == [each[:2] for each in expected]
 
 
@@ -169,14 +170,14 @@ def test_duplicates_are_found_as_by_a_dictionary(data: st.DataObject, world: tup
         if shared:
             first, length = shared[0]
             expected.append((row, holders[shared[0]], first, first + (1 << BITS[version] - length) - 1))
-    laters, earliers, spans = duplicates(prefixes(version, [Spans(version, rows)]))
+    laters, earliers, spans = duplicates(sorted_prefixes(version, [Spans(version, rows)]))
     found = list(zip(laters, earliers, (span[0] for span in spans), (span[1] for span in spans), strict=True))
     assert found == expected
 
 
 def test_a_great_many_duplicates() -> None:
     rows = [(number % 10, number % 10, 0) for number in range(20_000)]
-    laters, earliers, shared = duplicates(prefixes(4, [Spans(4, rows)]))
+    laters, earliers, shared = duplicates(sorted_prefixes(4, [Spans(4, rows)]))
     assert list(laters) == list(range(10, 20_000))
     assert list(earliers) == [number % 10 for number in range(10, 20_000)]
     assert len(shared) == 19_990

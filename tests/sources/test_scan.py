@@ -24,10 +24,10 @@ Row = tuple[int, int, int, int]
 def scanned(block: bytes, line: int = 1, longest: int = MAX_LINE) -> tuple[list[Row], list[tuple[int, bytes]]]:
     """The nets that were taken (version, first, last, line) and the lines that were not."""
     v4, v6 = Spans(4), Spans(6)
-    odd: list[tuple[int, bytes]] = []
-    count = scan(block, line, longest, v4, v6, lambda number, text: odd.append((number, text)))
+    other: list[tuple[int, bytes]] = []
+    count = scan(block, line, longest, v4, v6, lambda number, text: other.append((number, text)))
     assert count == block.count(b"\n") + (not block.endswith(b"\n") and block != b"")
-    return [(spans.version, *span) for spans in (v4, v6) for span in spans], odd
+    return [(spans.version, *span) for spans in (v4, v6) for span in spans], other
 
 
 def meaning(line: bytes) -> Net | str | None:
@@ -48,10 +48,10 @@ def is_warned_of(net: Net) -> bool:
 
 
 def check(block: bytes) -> None:
-    rows, odd = scanned(block)
+    rows, other = scanned(block)
     lines = block.split(b"\n")
-    handed_over = dict(odd)
-    assert [number for number, _ in odd] == sorted(handed_over)
+    handed_over = dict(other)
+    assert [number for number, _ in other] == sorted(handed_over)
     taken = {line: Net(*net) for *net, line in rows}
     assert len(taken) == len(rows)
     for number, line in enumerate(lines, 1):
@@ -185,8 +185,8 @@ def test_other_lines_are_handed_over_whole(line: str) -> None:
 def test_a_line_longer_than_allowed_is_handed_over_whatever_it_holds() -> None:
     for length, taken in ((20, True), (21, False)):
         line = b"192.0.2.1 #" + b"x" * (length - 11)
-        rows, odd = scanned(line + b"\n192.0.2.1\n", longest=20)
-        assert (len(rows), len(odd)) == ((2, 0) if taken else (1, 1))
+        rows, other = scanned(line + b"\n192.0.2.1\n", longest=20)
+        assert (len(rows), len(other)) == ((2, 0) if taken else (1, 1))
 
 
 def test_what_is_handed_over_may_add_spans() -> None:
@@ -287,8 +287,8 @@ def test_addresses_of_ipv6_are_those_of_inet_pton() -> None:
             groups[chance.randrange(len(groups))] = ""
         text = ":".join(groups)
         text = chance.choice(("", "", ":")) + text + chance.choice(("", "", ":"))
-        rows, odd = scanned(text.encode())
-        assert len(rows) + len(odd) == bool(text)
+        rows, other = scanned(text.encode())
+        assert len(rows) + len(other) == bool(text)
         try:
             number = int.from_bytes(inet_pton(AF_INET6, text))
         except OSError:

@@ -18,9 +18,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dnsbl_server.answer._answer import Directory, Table
+from dnsbl_server.answer import _probe
+from dnsbl_server.answer._directory import Directory
 from dnsbl_server.dns.reversed import query_name
-from dnsbl_server.table.table import NO_LIST, Answer, Intervals, TableError, ZoneTable, pack
+from dnsbl_server.table import _sections
+from dnsbl_server.table._format import NO_LIST
+from dnsbl_server.table.table import Answer, Intervals, TableError, ZoneTable, pack
 from tests.asking import header, name_of, opt, question
 from tests.conftest import NOW
 from tests.sameness import EXAMPLES, Both
@@ -241,7 +244,7 @@ def check(random: Random, buffer: bytes, count: int = 12) -> bool:
     """Fail unless a table is refused, or answers what it should; whether it is taken."""
     with suppress(ValueError):
         # The checks themselves must not read behind a section either.
-        Table(memory_of(sections_of(buffer)), 2)
+        _sections.Sections(memory_of(sections_of(buffer)), 2)
     try:
         table = ZoneTable(buffer)
     except TableError:
@@ -252,12 +255,12 @@ def check(random: Random, buffer: bytes, count: int = 12) -> bool:
         # What only Python reads is Python's to refuse, and nothing is taken into service then.
         assert sections_of(buffer)["meta"] not in _METAS
         return False
-    apart = Directory([Table(memory_of(sections_of(buffer)), len(table.meta["lists"]))])
+    apart = Directory([_sections.Sections(memory_of(sections_of(buffer)), len(table.meta["lists"]))])
     for packet in packets(random, table, count):
         now = random.choice((NOW, SOON - 2.5, float(SOON), SOON + 10.0, 0.0, 1e12))
         tcp = random.random() < 0.3
         both.check(packet, now, tcp)
-        assert apart.answer(packet, now, tcp) == both.directory.answer(packet, now, tcp)
+        assert _probe.answer(apart, packet, now, tcp) == _probe.answer(both.directory, packet, now, tcp)
     table.changes_since(ZoneTable(TABLES["both"]))
     return True
 

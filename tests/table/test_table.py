@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dnsbl_server.table.table import NO_LIST, VERSION, Answer, Intervals, TableError, ZoneTable, pack
+from dnsbl_server.table._format import NO_LIST
+from dnsbl_server.table.table import VERSION, Answer, Intervals, TableError, ZoneTable, pack
 from tests.conftest import NOW
 
 META = {

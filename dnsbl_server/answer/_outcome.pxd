@@ -1,0 +1,13 @@
+cpdef enum:
+    LISTED
+    NOT_LISTED
+    NODATA
+    ANSWERED
+    REFUSED
+    FORMERR
+    NOTIMP
+    BADVERS
+    TRUNCATED
+    SERVFAIL
+    DROPPED
+    OUTCOME_COUNT
