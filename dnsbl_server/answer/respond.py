@@ -30,9 +30,8 @@ from dnsbl_server.dns.message import (
     udp_limit,
 )
 from dnsbl_server.dns.reversed import parse_reversed
-from dnsbl_server.model.address import format_address
-from dnsbl_server.model.listing import ADDRESS_MARK
-from dnsbl_server.table.table import NO_LIST, Answer
+from dnsbl_server.model.subject import Subject
+from dnsbl_server.table.layout import ADDRESS_MARK, NO_LIST, Answer
 
 _VERSION_NAMES = ((b"version", b"bind"), (b"version", b"server"))
 _ID_NAMES = ((b"id", b"server"), (b"hostname", b"bind"))
@@ -126,7 +125,7 @@ def _find(snapshot: Snapshot, zone: ServedZone, query: Query, labels: Labels, no
     if labels == zone.labels:
         return _find_apex(zone, query)
     address, partial = parse_reversed(labels[: -len(zone.labels)])
-    answer = zone.table.find(*address, now) if address else None
+    answer = zone.table.find(address, now) if address else None
     if address and answer:
         return _find_listed(zone, query, address, answer, now)
     if partial or snapshot.has_zone_at_or_below(labels):
@@ -142,13 +141,13 @@ def _find_apex(zone: ServedZone, query: Query) -> _Found:
     return _Found(Outcome.ANSWERED if answers else Outcome.NODATA, answers=answers)
 
 
-def _find_listed(zone: ServedZone, query: Query, address: tuple[int, int], answer: Answer, now: float) -> _Found:
+def _find_listed(zone: ServedZone, query: Query, subject: Subject, answer: Answer, now: float) -> _Found:
     if query.qtype not in (QTYPE.A, QTYPE.TXT, QTYPE.ANY):
         return _Found(Outcome.NODATA)
     # Nothing is kept by a resolver for longer than it holds.
     ttl = min(answer.ttl, int(answer.expires - now)) if answer.expires else answer.ttl
     if query.qtype == QTYPE.TXT:
-        shown = format_address(*address)
+        shown = str(subject)
         rtype = QTYPE.TXT
         data = [encode_text(text.replace(ADDRESS_MARK, shown)) for _, text in answer.texts]
     else:

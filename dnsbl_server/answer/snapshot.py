@@ -22,23 +22,22 @@ class ServedZone:
     """A zone's table with its records, encoded once."""
 
     def __init__(self, table: ZoneTable) -> None:
-        meta = table.meta
+        info = table.info
         self.table = table
-        self.name: str = meta["zone"]
+        self.name = info.zone
         self.labels = labels_of(self.name)
-        self.serial: int = meta["serial"]
-        self.ttl: int = meta["ttl"]
-        self.negative_ttl: int = meta["negative_ttl"]
-        self.lists: tuple[str, ...] = tuple(each["name"] for each in meta["lists"])
+        self.serial = info.serial
+        self.ttl = info.ttl
+        self.negative_ttl = info.negative_ttl
+        self.lists = tuple(each.name for each in info.lists)
         self.soa = table.soa
-        apex = meta["apex"]
         # What the zone's own name answers besides its SOA, by type.
         self.apex: dict[int, list[bytes]] = {
-            QTYPE.NS: [encode_name(name) for name in meta["ns"]],
-            QTYPE.A: [IPv4Address(address).packed for address in apex["a"]],
-            QTYPE.AAAA: [IPv6Address(address).packed for address in apex["aaaa"]],
-            QTYPE.MX: [struct.pack("!H", preference) + encode_name(name) for preference, name in apex["mx"]],
-            QTYPE.TXT: [encode_text(text) for text in apex["txt"]],
+            QTYPE.NS: [encode_name(name) for name in info.ns],
+            QTYPE.A: [IPv4Address(address).packed for address in info.apex.a],
+            QTYPE.AAAA: [IPv6Address(address).packed for address in info.apex.aaaa],
+            QTYPE.MX: [struct.pack("!H", preference) + encode_name(name) for preference, name in info.apex.mx],
+            QTYPE.TXT: [encode_text(text) for text in info.apex.txt],
         }
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dnsbl_server.cli.lookup import describe, explain
 from dnsbl_server.dns.reversed import query_name
-from dnsbl_server.model.address import parse_address
+from dnsbl_server.model.address import Address, parse_address
 from dnsbl_server.supply.load import Load
 from tests.asking import ZONE
 from tests.conftest import NOW
@@ -47,7 +47,7 @@ def explained(load_texts: Callable[..., Load]) -> Explain:
     def make(address: str, now: float = NOW, text: str = TEXT) -> dict[str, Any]:
         load = load_texts(text, now=NOW)
         assert not load.problems.errors
-        (found,) = explain(list(load.zones.values()), *parse_address(address), now)
+        (found,) = explain(list(load.zones.values()), parse_address(address), now)
         return found
 
     return make
@@ -68,13 +68,13 @@ def said(found: dict[str, Any]) -> str:
     ],
 )
 def test_the_name_that_a_client_asks_for(address: str, name: str) -> None:
-    assert query_name(*parse_address(address), ZONE) == name
+    assert query_name(parse_address(address), ZONE) == name
 
 
 @given(st.integers(0, (1 << 128) - 1))
 @settings(max_examples=50, deadline=None)
 def test_a_query_name_is_the_address_reversed(number: int) -> None:
-    labels = query_name(6, number, ZONE).removesuffix(f".{ZONE}").split(".")
+    labels = query_name(Address(6, number), ZONE).removesuffix(f".{ZONE}").split(".")
     assert len(labels) == 32
     assert int("".join(reversed(labels)), 16) == number
 
@@ -174,9 +174,9 @@ def test_test_entries_say_so(explained: Explain, address: str) -> None:
 
 def test_every_zone_is_explained(load_texts: Callable[..., Load]) -> None:
     zones = list(load_texts(TEXT, OTHER).zones.values())
-    found = explain(zones, *parse_address("198.51.100.1"), NOW)
+    found = explain(zones, parse_address("198.51.100.1"), NOW)
     assert [(each["zone"], each["listed"]) for each in found] == [(ZONE, False), ("other.example.org", True)]
-    assert explain([], 4, 1, NOW) == []
+    assert explain([], Address(4, 1), NOW) == []
 
 
 @pytest.mark.parametrize(

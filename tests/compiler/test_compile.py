@@ -10,12 +10,15 @@ from hypothesis import strategies as st
 
 from dnsbl_server.compiler.compile import compile_zone
 from dnsbl_server.compiler.rib import ZoneRib
-from dnsbl_server.model.address import Net, parse_address
+from dnsbl_server.model.address import Address, Net, parse_address
+from dnsbl_server.model.apex import Soa
+from dnsbl_server.model.entry import Entry, Exclusion
 from dnsbl_server.model.listing import Listing
 from dnsbl_server.model.problem import Place, Problems
-from dnsbl_server.model.zone import BlockList, Entry, Exclusion, Soa, Zone
+from dnsbl_server.model.zone import BlockList, Zone
 from dnsbl_server.sources.values import parse_template
-from dnsbl_server.table.table import NO_LIST, ZoneTable
+from dnsbl_server.table.layout import NO_LIST
+from dnsbl_server.table.table import ZoneTable
 from tests import oracle
 from tests.conftest import NOW
 
@@ -127,10 +130,10 @@ def test_rib_and_table_say_what_a_scan_says(zone: Zone, now: float) -> None:
     for version, base in BASES.items():
         for number in range(base - 1, base + WINDOW + 1):
             expected, deciding = scan(zone, version, number, now)
-            answer = table.find(version, number, now)
+            answer = table.find(Address(version, number), now)
             found = Outcome(answer.codes, answer.ttl, answer.texts) if answer else None
             assert found == expected
-            explained = rib.explain(version, number, now)
+            explained = rib.explain(Address(version, number), now)
             assert [match.entry for match in explained.deciding] == deciding
 
 
@@ -138,15 +141,15 @@ def test_rib_and_table_say_what_a_scan_says(zone: Zone, now: float) -> None:
 @given(zone=zones(), number=st.integers(0, WINDOW - 1), version=st.sampled_from((4, 6)))
 def test_an_answer_expires_when_it_changes_and_not_before(zone: Zone, number: int, version: int) -> None:
     _, table = compiled(zone)
-    answer = table.find(version, BASES[version] + number, NOW)
+    answer = table.find(Address(version, BASES[version] + number), NOW)
     if answer is None:
         return
     ends = [NOW + each for each in EXPIRIES if each > 0]
     until = [end for end in ends if end < (answer.expires or float("inf"))]
     for end in until:
-        assert table.find(version, BASES[version] + number, end) == answer
+        assert table.find(Address(version, BASES[version] + number), end) == answer
     if answer.expires:
-        assert table.find(version, BASES[version] + number, answer.expires) != answer
+        assert table.find(Address(version, BASES[version] + number), answer.expires) != answer
 
 
 @settings(max_examples=60, deadline=None)
@@ -159,13 +162,13 @@ def test_counts_are_those_of_the_entries(zone: Zone) -> None:
         for entry in block_list.all_entries()
         if entry.listing.expires and entry.listing.expires.timestamp() <= NOW
     ]
-    assert table.meta["expired"] == len(expired)
-    for described, block_list in zip(table.meta["lists"], zone.lists, strict=True):
+    assert table.info.expired == len(expired)
+    for counts, block_list in zip(table.info.lists, zone.lists, strict=True):
         for version in (4, 6):
             current = [e for e in block_list.all_entries() if e.version == version and e not in expired]
-            assert described[f"v{version}"] == len(current)
+            assert (counts.v4 if version == 4 else counts.v6) == len(current)
     later = [e.listing.expires_at for each in zone.lists for e in each.all_entries() if e.listing.expires_at > NOW]
-    assert table.meta["next_expiry"] == min(later, default=0)
+    assert table.info.next_expiry == min(later, default=0)
     again = compile_zone(rib, 1, NOW, Problems())
     assert again is not None
     for version in (4, 6):
@@ -204,11 +207,11 @@ def zone_of(*entries: str, code: int = 0x7F000002, exclude: tuple[str, ...] = ()
 @pytest.mark.parametrize("exclude", [(), ("127.0.0.2", "127.0.0.10")])
 def test_test_entries_come_from_the_codes(address: str, code: int, listed: bool, exclude: tuple[str, ...]) -> None:
     _, table = compiled(zone_of("192.0.2.1", code=code, exclude=exclude))
-    version, number = parse_address(address)
-    answer = table.find(version, number, NOW)
+    subject = parse_address(address)
+    answer = table.find(subject, NOW)
     assert (answer is not None) == listed
     if answer is not None:
-        assert answer.codes == (number,)
+        assert answer.codes == (subject.number,)
         assert [index for index, _ in answer.texts] == [NO_LIST]
         assert "test entry" in answer.texts[0][1]
 

@@ -13,7 +13,8 @@ from dnsbl_server.model.address import Net
 from dnsbl_server.model.listing import Listing
 from dnsbl_server.model.problem import MAX_PER_FILE, Place, Problems
 from dnsbl_server.sources import listfile
-from dnsbl_server.sources.listfile import MAX_LINE, read_list_file
+from dnsbl_server.sources.listfile import read_list_file
+from dnsbl_server.sources.listreader import MAX_LINE
 
 A = int(IPv4Address("192.0.2.1"))
 LISTING = Listing((0x7F000002,), "", 300)

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from dnsbl_server.model.address import parse_net
+from dnsbl_server.model.address import parse_address, parse_net
+from dnsbl_server.model.apex import Apex, Soa
+from dnsbl_server.model.entry import Exclusion
 from dnsbl_server.model.listing import Listing
 from dnsbl_server.model.problem import Place, Problems
-from dnsbl_server.model.zone import Apex, Exclusion, Soa, Zone
+from dnsbl_server.model.zone import Zone
 from dnsbl_server.sources.values import parse_template
 from dnsbl_server.sources.zonefile import read_zone_file
 from dnsbl_server.supply.load import Load, load
@@ -240,7 +242,7 @@ def test_loopback_is_cut_out_of_every_entry(
     assert result.problems.errors == []
     (loaded,) = result.zones.values()
     edges = ["126.255.255.255", "127.0.0.0", "127.0.0.1", "127.0.0.3", "127.255.255.255", "128.0.0.0"]
-    found = [edge for edge in edges if loaded.rib.explain(4, int(IPv4Address(edge)), NOW).deciding]
+    found = [edge for edge in edges if loaded.rib.explain(parse_address(edge), NOW).deciding]
     assert found == listed
     assert loaded.compiled.addresses == {4: count, 6: 0}
 

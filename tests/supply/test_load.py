@@ -33,7 +33,7 @@ def _said(result: Load, folder: Path) -> list[str]:
 
 
 def _serial(result: Load, path: Path) -> int:
-    return int(ZoneTable(result.zones[str(path)].compiled.table).meta["serial"])
+    return ZoneTable(result.zones[str(path)].compiled.table).info.serial
 
 
 def test_a_directory_means_its_yaml_files(tmp_path: Path) -> None:

@@ -20,7 +20,9 @@ from hypothesis import strategies as st
 
 from dnsbl_server.answer._answer import Directory, Table
 from dnsbl_server.dns.reversed import query_name
-from dnsbl_server.table.table import NO_LIST, Answer, Intervals, TableError, ZoneTable, pack
+from dnsbl_server.table.layout import NO_LIST, Answer, Intervals, TableError
+from dnsbl_server.table.pack import pack
+from dnsbl_server.table.table import ZoneTable
 from tests.asking import header, name_of, opt, question
 from tests.conftest import NOW
 from tests.sameness import EXAMPLES, Both

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dnsbl_server.table.table import NO_LIST, VERSION, Answer, Intervals, TableError, ZoneTable, pack
+from dnsbl_server.table.layout import NO_LIST, VERSION, Answer, Intervals, TableError
+from dnsbl_server.table.pack import pack
+from dnsbl_server.table.table import ZoneTable
 from tests.conftest import NOW
 
 META = {
