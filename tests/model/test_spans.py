@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from dnsbl_server.compiler._merge import lay_over, subtract
 from dnsbl_server.model._spans import Spans, duplicates, prefixes, union
-from dnsbl_server.model.address import BITS, Net
-from dnsbl_server.model.address import prefixes as prefixes_of_net
+from dnsbl_server.model.address import BITS, Net, cidrs_of
 from tests import oracle
 
 Triple = tuple[int, int, int]
@@ -131,7 +130,7 @@ def test_prefixes_of_the_largest_ranges(version: int) -> None:
         Net(version, last // 2, last // 2 + 1),
     ):
         found = [(first, end - first + 1) for first, end, _ in prefixes(version, [Spans(version, [(*net[1:], 9)])])]
-        assert found == [(first, 1 << BITS[version] - length) for first, length in prefixes_of_net(net)]
+        assert found == [(first, 1 << BITS[version] - length) for first, length in cidrs_of(net)]
 
 
 @pytest.mark.parametrize("version", [4, 6])
