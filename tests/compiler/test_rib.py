@@ -245,3 +245,14 @@ def test_the_oracle_knows_its_prefixes() -> None:
     first = parse_address("192.0.2.10")[1]
     net = Net(4, first, first + 10)
     assert oracle.blocks(net) == {(first, 31), (first + 2, 30), (first + 6, 30), (first + 10, 32)}
+
+
+def test_a_prefix_twice_in_a_list_names_both_places() -> None:
+    listing = Listing((0x7F000002,), "", 300)
+    one = Entry(4, 1 << 24, 1 << 24, "1.0.0.0", "a.yaml", 3, 5, listing)
+    two = one._replace(text="::ffff:1.0.0.0", file="feed.txt", line=7, column=0)
+    block_list = BlockList("traps", Place("zone.yaml", 1, 1), listing, oracle.REASON, (one, two))
+    problems = Problems()
+    ZoneRib(oracle.make_zone((block_list,)), problems)
+    said = "feed.txt:7: ::ffff:1.0.0.0: listed twice in traps, first at a.yaml:3:5 as 1.0.0.0"
+    assert [str(problem) for problem in problems] == [said]

@@ -141,13 +141,13 @@ LONG = "y" * 230
         (["192.0.2.1 | short | 127.0.0.2 | 60 | -"], []),
         (
             ["192.0.2.1", f"192.0.2.2 | {LONG} | 127.0.0.2 | 60 | -", f"192.0.2.3 | {LONG} | 127.0.0.2 | 60 | -"],
-            ["feed.txt:2: warning: the TXT answer can be 290 bytes long, and Exim and Postfix show the first 255"],
+            ["feed.txt:2: warning: the TXT answer can be 297 bytes long, and Exim and Postfix show the first 255"],
         ),
         (
             [f"192.0.2.2 | {LONG * 3} | 127.0.0.2 | 60 | -", f"2001:db8::1 | {LONG * 3} | 127.0.0.2 | 60 | -"],
             [
-                "feed.txt:1: the TXT answer is at most 500 bytes long; this makes it 750",
-                "feed.txt:2: the TXT answer is at most 500 bytes long; this makes it 774",
+                "feed.txt:1: the TXT answer is at most 500 bytes long; this makes it 757",
+                "feed.txt:2: the TXT answer is at most 500 bytes long; this makes it 781",
             ],
         ),
     ],

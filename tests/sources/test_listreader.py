@@ -22,7 +22,7 @@ def sink_of(problems: Problems | None = None) -> Sink:
     def accept(net: Net, text: str, place: Place) -> bool:
         return text != "192.0.2.66"
 
-    return Sink("list", LISTING, problems or Problems(), accept)
+    return Sink("list", LISTING, Problems() if problems is None else problems, accept)
 
 
 def add(sink: Sink, text: str, line: int, listing: Listing = LISTING) -> None:
