@@ -108,7 +108,7 @@ def snapshots(draw: st.DrawFn) -> tuple[Both, list[Zone]]:
     for name in draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=4, unique=True)):
         zone = draw(oracle.zones())
         text = draw(st.sampled_from(TEXTS))
-        lists = tuple(replace(block_list, text=text) for block_list in zone.lists)
+        lists = tuple(replace(block_list, template=text) for block_list in zone.lists)
         zones.append(replace(zone, name=name, lists=lists, negative_ttl=draw(st.sampled_from((0, 60, 1 << 31)))))
     tables = {zone.name: table for zone in zones if (table := open_zone(zone))}
     return Both(list(tables.values())), [zone for zone in zones if zone.name in tables]

@@ -103,8 +103,8 @@ def respond(snapshot: Snapshot, packet: bytes, now: float, tcp: bool = False) ->
         return Reply(build_answer(query, REFUSED, limit)[0], Outcome.REFUSED, zone.name if zone else "", query.qtype)
     found = _find(snapshot, zone, query, labels, now)
     authority = () if found.answers else (_soa(zone, query),)
-    answer, cut = build_answer(query, found.rcode, limit, True, found.answers, authority)
-    return Reply(answer, Outcome.TRUNCATED if cut else found.outcome, zone.name, query.qtype, found.hits)
+    answer, truncated = build_answer(query, found.rcode, limit, True, found.answers, authority)
+    return Reply(answer, Outcome.TRUNCATED if truncated else found.outcome, zone.name, query.qtype, found.hits)
 
 
 def _respond_chaos(snapshot: Snapshot, query: Query, labels: Labels, limit: int) -> Reply:
@@ -117,8 +117,8 @@ def _respond_chaos(snapshot: Snapshot, query: Query, labels: Labels, limit: int)
     if text is None:
         return Reply(build_answer(query, REFUSED, limit)[0], Outcome.REFUSED, "", query.qtype)
     record = Record(query.labels, QTYPE.TXT, 0, encode_text(text), CLASS.CH)
-    answer, cut = build_answer(query, NOERROR, limit, True, (record,))
-    return Reply(answer, Outcome.TRUNCATED if cut else Outcome.ANSWERED, "", query.qtype)
+    answer, truncated = build_answer(query, NOERROR, limit, True, (record,))
+    return Reply(answer, Outcome.TRUNCATED if truncated else Outcome.ANSWERED, "", query.qtype)
 
 
 def _find(snapshot: Snapshot, zone: ServedZone, query: Query, labels: Labels, now: float) -> _Found:

@@ -58,13 +58,13 @@ class Snapshot:
             zone = ServedZone(table)
             self.zones[zone.labels] = zone
         # Every name above a zone exists, though it may have no records (RFC 8020).
-        self._above = {labels[cut:] for labels in self.zones for cut in range(1, len(labels))}
+        self._above = {labels[start:] for labels in self.zones for start in range(1, len(labels))}
         self._longest = max(map(len, self.zones), default=0)
 
     def find(self, labels: Labels) -> ServedZone | None:
         """The zone with the longest name that a name (in lower case) is at or below."""
-        for cut in range(max(0, len(labels) - self._longest), len(labels)):
-            zone = self.zones.get(labels[cut:])
+        for start in range(max(0, len(labels) - self._longest), len(labels)):
+            zone = self.zones.get(labels[start:])
             if zone is not None:
                 return zone
         return None

@@ -1,4 +1,4 @@
-"""Outcomes and answers: what a client gets where several lists have an address.
+"""Overlaps and answers: what a client gets where several lists have an address.
 
 Owns how the chains that hold together become one answer, with the answers that follow it where listings expire. Each
 distinct one stands in a table once. Knows no entries.
@@ -14,7 +14,7 @@ from dnsbl_server.model.zone import Zone
 from dnsbl_server.table.layout import ADDRESS_MARK, Answer, Intervals
 
 
-class Outcomes:
+class Overlaps:
     """The chains that hold for a span together, one for each list that covers it.
 
     The first numbers are those of the single chains, so that most spans keep their number.
@@ -25,7 +25,7 @@ class Outcomes:
         self._numbers: dict[tuple[int, int], int] = {}
 
     def combine(self, under: int, over: int) -> int:
-        """The number of what holds where a chain joins an outcome."""
+        """The number of what holds where a chain lies over others."""
         number = self._numbers.get((under, over))
         if number is None:
             self.chains.append((*self.chains[under], over))
@@ -34,20 +34,20 @@ class Outcomes:
 
 
 class Answers:
-    """The answers of a zone, each outcome once. Number 0 means not listed; number n is records[n - 1]."""
+    """The answers of a zone, each distinct one once. Number 0 means not listed; number n is records[n - 1]."""
 
-    def __init__(self, zone: Zone, chains: Chains, outcomes: Outcomes) -> None:
+    def __init__(self, zone: Zone, chains: Chains, overlaps: Overlaps) -> None:
         self.zone = zone
         self.records: list[Answer] = []
         self._chains = chains
-        self._outcomes = outcomes
+        self._overlaps = overlaps
         self._numbers: dict[Answer, int] = {}
         self._texts: dict[tuple[int, int], str] = {}
 
     def intervals(self, spans: Spans) -> Intervals:
-        """The columns of a table from spans with the numbers of their outcomes; the spans are used up by it."""
-        # What is not resolved yet has no answer, 0. An outcome that no span has is never resolved.
-        numbers = array("I", bytes(4 * len(self._outcomes.chains)))
+        """The columns of a table from spans with the numbers of their overlaps; the spans are used up by it."""
+        # What is not resolved yet has no answer, 0. An overlap that no span has is never resolved.
+        numbers = array("I", bytes(4 * len(self._overlaps.chains)))
         return Intervals(*intervals(spans, numbers, self._resolve))
 
     def number_of(self, answer: Answer) -> int:
@@ -58,13 +58,13 @@ class Answers:
             number = self._numbers[answer] = len(self.records)
         return number
 
-    def _resolve(self, outcome: int) -> int:
+    def _resolve(self, overlap: int) -> int:
         """The answer that holds now, with those that follow it; made from the last one backwards."""
         expiry = self._chains.expiry
         following = 0
-        held = self._outcomes.chains[outcome]
+        held = self._overlaps.chains[overlap]
         if len(held) == 1:
-            # Nearly always: the listings of a single chain follow each other.
+            # Nearly always there is a single chain, whose listings follow each other.
             number, chain = self._chains.chains[held[0]]
             for each in reversed(chain):
                 text = (number, self._text(number, each))
@@ -95,6 +95,6 @@ class Answers:
         text = self._texts.get((number, id(listing)))
         if text is None:
             block_list = self.zone.lists[number]
-            text = describe_listing(self.zone.name, block_list.name, block_list.text, listing, ADDRESS_MARK)
+            text = describe_listing(self.zone.name, block_list.name, block_list.template, listing, ADDRESS_MARK)
             self._texts[number, id(listing)] = text
         return text

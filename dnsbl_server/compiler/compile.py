@@ -1,8 +1,9 @@
 """The compiler: a RIB becomes a table.
 
 Owns the order of the steps. Each list is flattened (`layers`: most specific first, exclusions cut out), the lists of
-the zone are laid over each other, every distinct outcome becomes one answer (`answers`), and the test entries are
-added. The RIB's `explain` and the table's `find` agree on every address at every time; tests hold them to it.
+the zone are laid over each other, every distinct combination of listings becomes one answer (`answers`), and the test
+entries are added. The RIB's `explain` and the table's `find` agree on every address at every time; tests hold them to
+it.
 """
 
 from collections.abc import Iterable
@@ -10,7 +11,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 from dnsbl_server.compiler._merge import lay_over, subtract
-from dnsbl_server.compiler.answers import Answers, Outcomes
+from dnsbl_server.compiler.answers import Answers, Overlaps
 from dnsbl_server.compiler.chains import Chains
 from dnsbl_server.compiler.layers import current, layers_of
 from dnsbl_server.compiler.rib import ZoneRib
@@ -46,8 +47,8 @@ def compile_zone(
         if _covers_internet(version, [layer[version] for layer in layers]):
             problems.error(zone.place, zone.name, f"its lists together cover the whole IPv{version} Internet")
             return None
-    outcomes = Outcomes(len(chains.chains))
-    answers = Answers(zone, chains, outcomes)
+    overlaps = Overlaps(len(chains.chains))
+    answers = Answers(zone, chains, overlaps)
     addresses = {}
     columns = {}
     for version in BITS:
@@ -55,7 +56,7 @@ def compile_zone(
         for own, layer in zip(rib.lists, layers, strict=True):
             # Layers can be large, and none is needed after this.
             kept = subtract(layer.pop(version), _union(version, own.list.exclusions))
-            merged = lay_over(merged, kept, outcomes.combine)
+            merged = lay_over(merged, kept, overlaps.combine)
             del kept
         merged = subtract(merged, _union(version, zone.exclusions))
         addresses[version] = merged.addresses()

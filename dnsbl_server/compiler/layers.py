@@ -41,11 +41,11 @@ def layers_of(own: ListRib, number: int, chains: Chains) -> dict[int, Spans]:
     layers = {}
     for version in BITS:
         rows = _kinds_of_rows(block_list, version, kinds, of_list)
-        prefixes = own.take_prefixes(version)
-        layer = flatten(prefixes, rows, of_list, roots, nested, extend)
-        layers[version] = without_excluded(layer, own, prefixes, version, number, chains)
+        sorted_prefixes = own.take_prefixes(version)
+        layer = flatten(sorted_prefixes, rows, of_list, roots, nested, extend)
+        layers[version] = without_excluded(layer, own, sorted_prefixes, version, number, chains)
         # They can be large, and the next version has its own.
-        del prefixes, rows, layer
+        del sorted_prefixes, rows, layer
     return layers
 
 

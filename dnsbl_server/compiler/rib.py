@@ -93,7 +93,7 @@ class ListRib:
     def take_prefixes(self, version: int) -> Spans:
         """The prefixes of a version, sorted like a walk through the tree; the number of each is a row of `sources`.
 
-        They are many, so whoever takes them is their only owner. Taken once more, they are made once more.
+        They are many, so they are not kept here: the caller is their only owner, and a second call makes them anew.
         """
         return self._prefixes.pop(version, None) or self._sorted_prefixes(version)
 

@@ -24,7 +24,7 @@ def add_test_entries(v4: Intervals, answers: Answers) -> None:
         for code in sorted(codes):
             if code >> 8 == LOOPBACK_FIRST >> 8:
                 test = Listing((code,), TEST_REASON, zone.ttl)
-                text = describe_listing(zone.name, block_list.name, block_list.text, test, ADDRESS_MARK)
+                text = describe_listing(zone.name, block_list.name, block_list.template, test, ADDRESS_MARK)
                 texts.setdefault(code, []).append(text)
     if not texts[DEFAULT_CODE]:
         test = Listing((DEFAULT_CODE,), TEST_REASON, zone.ttl)

@@ -99,10 +99,6 @@ class ListFile:
         )
         return (default, *self.listings) if has_default else self.listings
 
-    @property
-    def has_exclusions(self) -> bool:
-        return any(map(len, self.excluded.values()))
-
     def exclusion(self, version: int, row: int) -> Exclusion:
         """One of the exclusions; its text is how we write it, and the place has no column."""
         first, last, line = self.excluded[version][row]

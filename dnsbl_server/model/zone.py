@@ -18,14 +18,14 @@ DEFAULT_NEGATIVE_TTL = 60
 class BlockList:
     """A list of a zone, and what is never listed by it.
 
-    listing: that of all entries that say nothing of their own; text: what a TXT answer is made from; entries: those
+    listing: that of all entries that say nothing of their own; template: that of its TXT answers; entries: those
     that stand in the zone file, in order; files: the others.
     """
 
     name: str
     place: Place
     listing: Listing
-    text: Template
+    template: Template
     entries: tuple[Entry, ...]
     exclusions: tuple[Exclusion, ...] = ()
     files: tuple[ListFile, ...] = ()

@@ -1,6 +1,6 @@
 """A zone file, and the list files it names, to a `Zone`.
 
-Owns the keys of a zone and the rules between them; `blocklist` has those of a list. Whatever is wrong becomes a problem
+Owns the keys of a zone and the rules between them; `listkeys` has those of a list. Whatever is wrong becomes a problem
 at the place of the value, and reading goes on, so that one run shows all of it; a file with any error yields no zone.
 Knows no DNS messages and no clock.
 """
@@ -12,10 +12,10 @@ from dnsbl_server.model.apex import Apex, Soa
 from dnsbl_server.model.listing import DEFAULT_TTL
 from dnsbl_server.model.problem import Place, Problems
 from dnsbl_server.model.zone import DEFAULT_NEGATIVE_TTL, BlockList, Zone
-from dnsbl_server.sources.blocklist import LIST_KEYS, BlockListReader, Progress
 from dnsbl_server.sources.document import MAX_SIZE, Node, Scalar, read_document
 from dnsbl_server.sources.fields import Fields
 from dnsbl_server.sources.files import Signature, open_regular, reason_of, signature
+from dnsbl_server.sources.listkeys import LIST_KEYS, ListKeysReader, Progress
 from dnsbl_server.sources.values import (
     parse_exchange,
     parse_ipv4,
@@ -67,7 +67,7 @@ def _identity(text: str) -> str:
     return text
 
 
-class _ZoneReader(BlockListReader):
+class _ZoneReader(ListKeysReader):
     """Reads the nodes of one zone file."""
 
     def zone(self, document: Node) -> Zone | None:

@@ -14,8 +14,8 @@ from dnsbl_server.compiler.rib import ZoneRib
 from dnsbl_server.dns.reversed import parse_reversed
 from dnsbl_server.model.problem import Place, Problems
 from dnsbl_server.model.zone import Zone
-from dnsbl_server.sources.blocklist import Progress
 from dnsbl_server.sources.files import Signature, reason_of, signature
+from dnsbl_server.sources.listkeys import Progress
 from dnsbl_server.sources.zonefile import ZoneFile, read_zone_file
 from dnsbl_server.table.table import ZoneTable
 

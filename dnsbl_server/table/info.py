@@ -1,7 +1,7 @@
 """What a table says of its zone: the JSON section, as typed values.
 
 Owns `TableInfo`, and how it is written and read. Reading is strict: a field that is missing, unknown or of a wrong type
-or range is a `TableError` that names it, so whoever has a `TableInfo` need not check anything. Plain dataclasses: the
+or range is a `TableError` that names it, so a `TableInfo` need not be checked again. Plain dataclasses: the
 loader process must not import pydantic.
 """
 

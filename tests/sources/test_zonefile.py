@@ -104,7 +104,7 @@ def test_the_full_zone_means_what_it_says(monkeypatch: pytest.MonkeyPatch) -> No
     traps, dynamic = zone.lists
     assert (traps.name, traps.place) == ("traps", Place("full.yaml", 14, 11))
     assert traps.listing == Listing((0x7F000002,), "unsolicited mail", 300)
-    assert traps.text == parse_template("{ip} hit our spam traps: {reason}. https://bl.example.org/?ip={ip}")
+    assert traps.template == parse_template("{ip} hit our spam traps: {reason}. https://bl.example.org/?ip={ip}")
     own = Listing(
         (0x7F000003,),
         "snowshoe range, ticket 4711",
@@ -146,7 +146,7 @@ def test_top_level_keys_are_a_list_named_after_the_zone(tmp_path: Path) -> None:
     (only,) = zone.lists
     assert only.name == "bl.example.org"
     assert only.listing == Listing((0x7F000007,), "spam", 300)
-    assert only.text == parse_template("{reason}")
+    assert only.template == parse_template("{reason}")
     assert [exclusion.text for exclusion in only.exclusions] == ["192.0.2.25"]
     assert zone.exclusions == ()
 

@@ -45,7 +45,7 @@ _PROGRESS_EVERY = 20000
 Progress = Callable[[str, int], None]
 
 
-class BlockListReader(NodeReader):
+class ListKeysReader(NodeReader):
     """Reads the lists of one zone file."""
 
     def __init__(self, file: str, problems: Problems, progress: Progress, sources: dict[str, Signature]) -> None:
@@ -81,12 +81,12 @@ class BlockListReader(NodeReader):
             version = 6 if has_ipv6 or any(len(file.nets[6]) for file in files) else 4
             # The test entries have the text of the list too.
             test = answer_text.size(replace(listing, reason=TEST_REASON), 4)
-            self._check_size(self.at(own_text[1]), own_text[1], max(test, answer_text.size(listing, version)))
+            self._check_size(own_text[1], max(test, answer_text.size(listing, version)))
         return BlockList(
             name=name,
             place=place or Place(self.file),
             listing=listing,
-            text=answer_text.template,
+            template=answer_text.template,
             entries=tuple(entries),
             exclusions=self.exclusions(fields),
             files=files,
@@ -196,7 +196,7 @@ class BlockListReader(NodeReader):
             for version, numbers in file.numbers.items():
                 if number in numbers:
                     line = file.nets[version][numbers.index(number)][2]
-                    self._check_size(Place(file.path, line), None, answer_text.size(listing, version))
+                    self._report_size(Place(file.path, line), "", answer_text.size(listing, version))
 
     def _parse_path(self, text: str) -> str:
         if "\0" in text:
@@ -222,10 +222,12 @@ class BlockListReader(NodeReader):
         key = (answer_text.list, listing, version)
         if key not in self._checked_texts and answer_text.may_be_long(listing):
             self._checked_texts.add(key)
-            self._check_size(self.at(node), node, answer_text.size(listing, version))
+            self._check_size(node, answer_text.size(listing, version))
 
-    def _check_size(self, place: Place, node: Node | None, size: int) -> None:
+    def _check_size(self, node: Node, size: int) -> None:
+        self._report_size(self.at(node), node.text if isinstance(node, Scalar) else "", size)
+
+    def _report_size(self, place: Place, value: str, size: int) -> None:
         if (found := check_size(size)) is not None:
-            value = node.text if isinstance(node, Scalar) else ""
             message, is_warning = found
             (self.problems.warning if is_warning else self.problems.error)(place, value, message)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dnsbl_server.sources import blocklist
+from dnsbl_server.sources import listkeys
 from dnsbl_server.sources.listfile import read_list_file
 from dnsbl_server.supply.load import Load
 from tests.annotated import AnnotatedReader
@@ -159,7 +159,7 @@ def test_the_texts_of_a_list_file_have_limits_too(
     lines: list[str],
     said: list[str],
 ) -> None:
-    monkeypatch.setattr(blocklist, "read_list_file", partial(read_list_file, make_reader=AnnotatedReader))
+    monkeypatch.setattr(listkeys, "read_list_file", partial(read_list_file, make_reader=AnnotatedReader))
     (tmp_path / "feed.txt").write_text("\n".join([*lines, f"end {len(lines)}"]))
     result = load_texts(ZONE + "files: [feed.txt]\n")
     assert [str(problem).removeprefix(f"{tmp_path}/") for problem in result.problems] == said
