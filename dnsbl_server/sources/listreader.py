@@ -65,7 +65,7 @@ class Sink:
         if not self._accept(net, text, Place(self._path, line)):
             return
         nets = self._nets[net.version]
-        if listing or net.version in self._numbers:
+        if listing:
             numbers = self._numbers.setdefault(net.version, array("I"))
             _pad(numbers, len(nets))
             numbers.append(listing)

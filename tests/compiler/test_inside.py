@@ -15,6 +15,7 @@ from tests.conftest import NOW
 
 LISTING = Listing((0x7F000002,), "list", 300)
 SOON = int(NOW) + 10
+OVER = int(NOW) - 1
 
 
 def own(net: str, reason: str, expires: int = 0) -> str:
@@ -67,6 +68,11 @@ def reason(zone: Zone, address: str, now: float = NOW) -> str:
         (["192.0.0.0/16", "!192.0.2.0/24", own("192.0.2.9", "host")], "192.0.2.8", ""),
         (["192.0.0.0/16", "!192.0.2.0/24", "192.0.2.0/28", "!192.0.2.9"], "192.0.2.9", ""),
         (["192.0.0.0/16", "!192.0.2.0/24", "192.0.2.0/28", "!192.0.2.9"], "192.0.2.15", "list"),
+        # At the ends of an exclusion, and what lies beside it.
+        ([own("192.0.2.0", "host"), "!192.0.2.0/24"], "192.0.2.0", "host"),
+        ([own("192.0.2.255", "host"), "!192.0.2.0/24"], "192.0.2.255", "host"),
+        (["192.0.0.0/16", "!192.0.2.9", own("192.0.2.8", "host")], "192.0.2.8", "host"),
+        (["192.0.0.0/16", "!192.0.2.9", own("192.0.2.10", "host")], "192.0.2.10", "host"),
         # Of two equal ones the exclusion decides.
         (["192.0.2.9", "!192.0.2.9"], "192.0.2.9", ""),
         (["!192.0.2.9", "192.0.2.9"], "192.0.2.9", ""),
@@ -131,11 +137,11 @@ def test_an_exclusion_is_explained_with_its_place() -> None:
 
 
 def test_an_excluded_entry_is_still_an_entry() -> None:
-    zone = zone_of([["192.0.2.0/24", "192.0.2.9", "!192.0.2.9"]])
+    zone = zone_of([["192.0.2.0/24", "192.0.2.9", "!192.0.2.9", "!198.51.100.0/24", own("198.51.100.1", "over", OVER)]])
     compiled = compile_zone(ZoneRib(zone, Problems()), 1, NOW, Problems())
     assert compiled is not None
     table = ZoneTable(compiled.table)
-    assert table.info.entries == 2
+    assert (table.info.entries, table.info.expired) == (2, 1)
     assert compiled.addresses == {4: 255, 6: 0}
     assert table.find(Address(4, 0xC0000209), NOW) is None
 

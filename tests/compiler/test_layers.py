@@ -38,8 +38,10 @@ def file(listing: Listing, *lines: str) -> ListFile:
 def test_every_row_has_its_listing() -> None:
     plain = oracle.make_file("plain", "plain", ["0.0.0.10", "::1", "0.0.0.11"], LIST)
     own = file(LIST, "0.0.0.20", "0.0.0.21 | a | 127.0.0.2 | 300 | -", "0.0.0.22", "0.0.0.23 | b | 127.0.0.2 | 300 | -")
+    between = oracle.make_file("between", "plain", ["0.0.0.25"], LIST)
+    more = file(LIST, "0.0.0.26 | c | 127.0.0.2 | 300 | -")
     last = oracle.make_file("last", "plain", ["0.0.0.30"], LIST)
-    rib = rib_of(LIST, [entry(1, OWN), entry(2, LIST)], plain, own, last)
+    rib = rib_of(LIST, [entry(1, OWN), entry(2, LIST)], plain, own, between, more, last)
     chains = Chains(NOW)
     layers = layers_of(rib, 7, chains)
     found = {}
@@ -47,19 +49,10 @@ def test_every_row_has_its_listing() -> None:
         held, (listing,) = chains.chains[number]
         assert held == 7
         found.update(dict.fromkeys(range(first, end + 1), listing.reason))
-    assert found == {
-        1: "own",
-        2: "list",
-        10: "list",
-        11: "list",
-        20: "list",
-        21: "a",
-        22: "list",
-        23: "b",
-        30: "list",
-    }
+    reasons = {1: "own", 2: "list", 10: "list", 11: "list", 20: "list", 21: "a", 22: "list", 23: "b"}
+    assert found == {**reasons, 25: "list", 26: "c", 30: "list"}
     assert [(first, end) for first, end, _ in layers[6]] == [(1, 1)]
-    assert [listing.reason for listing in distinct_listings(rib.list)] == ["own", "list", "a", "b"]
+    assert [listing.reason for listing in distinct_listings(rib.list)] == ["own", "list", "a", "b", "c"]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +75,7 @@ def test_what_has_not_expired(listing: Listing, entries: list[Entry], lines: lis
 
 def test_a_listing_that_no_entry_has_expires_nothing() -> None:
     ending = Listing((0x7F000002,), "list", 300, expires=datetime.fromtimestamp(NOW + 5, UTC))
-    rib = rib_of(ending, [entry(1, OWN)], file(ending, "0.0.0.9 | x | 127.0.0.2 | 300 | -"))
+    rib = rib_of(ending, [entry(1, OWN), entry(2, OWN_OVER)], file(ending, "0.0.0.9 | x | 127.0.0.2 | 300 | -"))
     chains = Chains(NOW)
     layers_of(rib, 0, chains)
     current(rib, 4, chains)

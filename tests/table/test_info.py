@@ -26,6 +26,7 @@ WORDS = {"zone", "soa", "ns", "apex", "sources", "lists"}
         replace(INFO, apex=Apex(aaaa=("2001:db8::1",), txt=("", "x")), ns=(), sources=("caf\xe9/\udcff.yaml",)),
         replace(INFO, ttl=0, negative_ttl=(1 << 32) - 1, serial=(1 << 32) - 1, as_of=0.5, next_expiry=(1 << 63) - 1),
         replace(INFO, lists=()),
+        replace(INFO, ns=(".".join(["x" * 63] * 3 + ["x" * 61]),)),
         replace(INFO, soa=Soa("a" * 63 + ".b", "c", 0, 1, (1 << 32) - 1)),
     ],
 )
@@ -96,6 +97,7 @@ def test_a_field_of_a_wrong_type_is_named(path: tuple[str | int, ...], value: An
     ("path", "value", "message"),
     [
         (("zone",), "x" * 64, "meta.zone is not a domain name"),
+        (("zone",), ".".join(["x" * 63] * 3 + ["x" * 62]), "meta.zone is not a domain name"),
         (("zone",), "a..b", "meta.zone is not a domain name"),
         (("zone",), ".".join(["x" * 63] * 4), "meta.zone is not a domain name"),
         (("zone",), "caf\u00e9", "meta.zone is not ASCII text"),
