@@ -111,7 +111,7 @@ def _load(path: Path) -> tuple[int, float, int]:
 
 def _count_load(path: Path) -> str:
     loaded = Loader(600).run([str(path)], {}, {})
-    entries = sum(each["v4"] + each["v6"] for table in loaded.tables for each in table.table.meta["lists"])
+    entries = sum(table.table.info.entries for table in loaded.tables)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return f"{entries} {used.ru_utime + used.ru_stime} {used.ru_maxrss}"
 

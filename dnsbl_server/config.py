@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from dnsbl_server.endpoint import Endpoint, parse_endpoint
 from dnsbl_server.model.problem import Place, Problems
 from dnsbl_server.sources.document import EMPTY, Mapping, Node, Scalar, Sequence, read_document
-from dnsbl_server.sources.files import describe, open_regular
+from dnsbl_server.sources.files import open_regular, reason_of
 from dnsbl_server.sources.values import parse_duration, parse_printable
 
 _MAX_SIZE = 1 << 20
@@ -99,7 +99,7 @@ def _read(path: str, problems: Problems) -> Node | None:
         with open_regular(path) as stream:
             data = stream.read(_MAX_SIZE + 1)
     except OSError as error:
-        problems.error(Place(path), "", describe(error))
+        problems.error(Place(path), "", reason_of(error))
         return None
     if len(data) > _MAX_SIZE:
         problems.error(Place(path), "", f"larger than {_MAX_SIZE >> 20} MiB")

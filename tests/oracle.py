@@ -1,7 +1,8 @@
 """The naive oracle of the tests: what a zone says of an address, found by looking at every entry.
 
-Owns Hypothesis strategies for zones in a small world, where nearly everything overlaps. Shares no code with the trees
-and the tables: most specific is the largest aligned block around the address that the entry holds whole.
+Owns Hypothesis strategies for zones in a small world, where nearly everything overlaps, also with list files whose
+entries have listings of their own and that exclude. Shares no code with the trees and the tables: most specific is the
+smallest of the largest aligned blocks around the address that the entries hold whole.
 """
 
 from collections.abc import Callable
@@ -11,11 +12,16 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
-from dnsbl_server.model._spans import Spans
-from dnsbl_server.model.address import Net
-from dnsbl_server.model.listing import Listing, Text
-from dnsbl_server.model.problem import Place
-from dnsbl_server.model.zone import BlockList, Entry, Exclusion, ListFile, Soa, Zone
+from dnsbl_server.model.address import Address, Net
+from dnsbl_server.model.apex import Soa
+from dnsbl_server.model.entry import Entry, Exclusion, ListFile
+from dnsbl_server.model.listing import Listing, Template
+from dnsbl_server.model.problem import Place, Problems
+from dnsbl_server.model.subject import Subject
+from dnsbl_server.model.zone import BlockList, Zone
+from dnsbl_server.sources.listfile import FORMATS
+from dnsbl_server.sources.listreader import Sink
+from tests.annotated import AnnotatedReader, write_line
 from tests.conftest import NOW
 
 BITS = {4: 32, 6: 128}
@@ -59,32 +65,51 @@ def is_current(entry: Entry, now: float) -> bool:
     return entry.listing.expires is None or entry.listing.expires.timestamp() > now
 
 
-def is_excluded(exclusions: tuple[Exclusion, ...], version: int, address: int) -> bool:
-    return any(each.net.version == version and each.net.first <= address <= each.net.last for each in exclusions)
+def is_excluded(exclusions: tuple[Exclusion, ...], subject: Subject) -> bool:
+    return any(holds(each.net, subject) for each in exclusions)
 
 
-def covering(block_list: BlockList, version: int, address: int) -> list[Entry]:
+def holds(net: Net, subject: Subject) -> bool:
+    return net.version == subject.version and net.first <= subject.number <= net.last
+
+
+def covering(block_list: BlockList, subject: Subject) -> list[Entry]:
     """The entries that hold an address, most specific first."""
-    entries = block_list.all_entries()
-    held = [each for each in entries if each.version == version and each.first <= address <= each.last]
-    return sorted(held, key=lambda entry: -block_length(entry.net, address))
+    held = [entry for entry in block_list.all_entries() if holds(entry.net, subject)]
+    return sorted(held, key=lambda entry: -block_length(entry.net, subject.number))
 
 
-def deciding(zone: Zone, version: int, address: int, now: float) -> list[tuple[int, Entry]]:
+def exclusions_of(file: ListFile) -> list[Exclusion]:
+    """What a list file excludes."""
+    return [file.exclusion(version, row) for version, spans in file.excluded.items() for row in range(len(spans))]
+
+
+def is_excluded_by_its_file(block_list: BlockList, entry: Entry, subject: Subject) -> bool:
+    """Whether the file that an entry comes from excludes an address as specifically as the entry lists it, or more."""
+    nets = [each.net for file in block_list.files if file.path == entry.file for each in exclusions_of(file)]
+    length = block_length(entry.net, subject.number)
+    return any(holds(net, subject) and block_length(net, subject.number) >= length for net in nets)
+
+
+def deciding(zone: Zone, subject: Subject, now: float) -> list[tuple[int, Entry]]:
     """The entry that decides in each list, with the number of the list; none where the address is not listed."""
-    if is_excluded(zone.exclusions, version, address):
+    if is_excluded(zone.exclusions, subject):
         return []
     found = []
     for number, block_list in enumerate(zone.lists):
-        current = [entry for entry in covering(block_list, version, address) if is_current(entry, now)]
-        if current and not is_excluded(block_list.exclusions, version, address):
-            found.append((number, current[0]))
+        counting = [
+            entry
+            for entry in covering(block_list, subject)
+            if is_current(entry, now) and not is_excluded_by_its_file(block_list, entry, subject)
+        ]
+        if counting and not is_excluded(block_list.exclusions, subject):
+            found.append((number, counting[0]))
     return found
 
 
-def say(zone: Zone, version: int, address: int, now: float) -> Said | None:
+def say(zone: Zone, subject: Subject, now: float) -> Said | None:
     """What a client is answered, with texts that are the reasons; None where the address is not listed."""
-    found = deciding(zone, version, address, now)
+    found = deciding(zone, subject, now)
     if not found:
         return None
     codes: list[int] = []
@@ -97,13 +122,14 @@ def say(zone: Zone, version: int, address: int, now: float) -> Said | None:
     )
 
 
-def edges(zone: Zone) -> list[tuple[int, int]]:
-    """Version and number of every address at and next to the edge of an entry or an exclusion."""
+def edges(zone: Zone) -> list[Address]:
+    """Every address at and next to the edge of an entry or an exclusion."""
     nets = [entry.net for block_list in zone.lists for entry in block_list.all_entries()]
     nets += [each.net for block_list in zone.lists for each in block_list.exclusions]
+    nets += [each.net for block_list in zone.lists for file in block_list.files for each in exclusions_of(file)]
     nets += [each.net for each in zone.exclusions]
-    found = {(net.version, edge + step) for net in nets for edge in (net.first, net.last) for step in (-1, 0, 1)}
-    return sorted((version, number) for version, number in found if 0 <= number < 1 << BITS[version])
+    found = {Address(net.version, edge + step) for net in nets for edge in (net.first, net.last) for step in (-1, 0, 1)}
+    return sorted(each for each in found if 0 <= each.number < 1 << BITS[each.version])
 
 
 def moments(zone: Zone) -> list[float]:
@@ -173,17 +199,38 @@ def block_lists(draw: st.DrawFn, number: int) -> BlockList:
 
 def split(block_list: BlockList, draw: st.DrawFn) -> BlockList:
     """A list with some of its entries moved into list files, of which there are none, one or two."""
-    nets = [{version: Spans(version) for version in BITS} for _ in range(draw(st.integers(0, 2)))]
+    kinds = draw(st.lists(st.sampled_from(("plain", "annotated")), max_size=2))
+    lines: list[list[str]] = [[] for _ in kinds]
     kept = []
-    for line, entry in enumerate(block_list.entries, 1):
-        # What stands in a list file has the listing of the list.
-        target = draw(st.integers(-1, len(nets) - 1)) if entry.listing is block_list.listing else -1
-        if target < 0:
+    for entry in block_list.entries:
+        own = None if entry.listing == block_list.listing else entry.listing
+        target = draw(st.integers(-1, len(kinds) - 1))
+        if target < 0 or (own and kinds[target] == "plain"):
             kept.append(entry)
         else:
-            nets[target][entry.version].append(entry.first, entry.last, line)
-    files = tuple(ListFile(f"{block_list.name}.{number}", each) for number, each in enumerate(nets))
+            lines[target].append(write_line(entry.net, own))
+    for number, kind in enumerate(kinds):
+        if kind == "annotated":
+            for net in draw(st.lists(nets(), max_size=3)):
+                lines[number].insert(draw(st.integers(0, len(lines[number]))), f"!{net}")
+    files = tuple(
+        make_file(f"{block_list.name}.{number}", kind, lines[number], block_list.listing)
+        for number, kind in enumerate(kinds)
+    )
     return replace(block_list, entries=tuple(kept), files=files)
+
+
+def make_file(path: str, kind: str, lines: list[str], listing: Listing) -> ListFile:
+    """A list file of these lines, read by the reader of its format."""
+    problems = Problems()
+    sink = Sink(path, listing, problems, lambda net, text, place: True)
+    reader = AnnotatedReader(sink) if kind == "annotated" else FORMATS[kind](sink)
+    if kind == "annotated":
+        lines = [*lines, f"end {len(lines)}"]
+    assert reader.read("".join(f"{line}\n" for line in lines).encode(), 1) == len(lines)
+    reader.finish()
+    assert not list(problems)
+    return sink.list_file()
 
 
 @st.composite
@@ -193,7 +240,7 @@ def zones(draw: st.DrawFn) -> Zone:
     return make_zone(tuple(draw(block_lists(number)) for number in range(count)), draw(exclusions()))
 
 
-REASON = Text(("", "reason", ""))
+REASON = Template(("", "reason", ""))
 
 
 def make_zone(lists: tuple[BlockList, ...], excluded: tuple[Exclusion, ...] = ()) -> Zone:
@@ -201,8 +248,8 @@ def make_zone(lists: tuple[BlockList, ...], excluded: tuple[Exclusion, ...] = ()
     return Zone("bl.example.org", Place("x.yaml", 1, 7), soa, lists, exclusions=excluded)
 
 
-def for_all(zone: Zone, check: Callable[[int, int, float], None]) -> None:
-    """Call `check(version, address, time)` at every edge and every moment of a zone."""
-    for version, number in edges(zone):
+def for_all(zone: Zone, check: Callable[[Subject, float], None]) -> None:
+    """Call `check(subject, time)` at every edge and every moment of a zone."""
+    for subject in edges(zone):
         for moment in moments(zone):
-            check(version, number, moment)
+            check(subject, moment)

@@ -23,7 +23,8 @@ from dnsbl_server.dns._protocol import QR
 from dnsbl_server.dns.message import MessageError, Query, parse_header, parse_query
 from dnsbl_server.dns.name import labels_of
 from dnsbl_server.dns.reversed import query_name
-from dnsbl_server.model.listing import Text
+from dnsbl_server.model.address import Address
+from dnsbl_server.model.listing import Template
 from dnsbl_server.model.problem import Problems
 from dnsbl_server.model.zone import Zone
 from dnsbl_server.table.table import ZoneTable
@@ -44,10 +45,10 @@ NAMES = (
     "-".join(["x" * 20] * 3) + "." + ".".join(["y" * 60] * 2) + ".test",
 )
 TEXTS = (
-    Text(("", "reason", "")),
-    Text(("", "ip", " is listed: ", "reason", "; see https://bl.example.org/?ip=", "ip", "")),
-    Text(("x" * 253, "ip", "y" * 200, "ip", "")),
-    Text(("",)),
+    Template(("", "reason", "")),
+    Template(("", "ip", " is listed: ", "reason", "; see https://bl.example.org/?ip=", "ip", "")),
+    Template(("x" * 253, "ip", "y" * 200, "ip", "")),
+    Template(("",)),
 )
 
 
@@ -57,14 +58,12 @@ class Both:
     def __init__(self, tables: Sequence[ZoneTable]) -> None:
         self.snapshot = Snapshot(tables)
         self.directory = Directory(table.native for table in tables)
-        self.numbers = {table.meta["zone"]: number for number, table in enumerate(tables)}
+        self.numbers = {table.info.zone: number for number, table in enumerate(tables)}
         # Messages that arrive together are looked up side by side, so none is tried alone only.
         listed = [
-            (table.meta["zone"], version, next(table.intervals(version), None))
-            for table in tables
-            for version in (4, 6)
+            (table.info.zone, version, next(table.intervals(version), None)) for table in tables for version in (4, 6)
         ]
-        names = [query_name(version, found[0], zone) for zone, version, found in listed if found][:5]
+        names = [query_name(Address(version, found[0]), zone) for zone, version, found in listed if found][:5]
         self.beside = [plain(name.rstrip("."), 16) for name in names]
 
     def check(self, packet: bytes, now: float = NOW, tcp: bool = False) -> Reply:
@@ -113,7 +112,7 @@ def snapshots(draw: st.DrawFn) -> tuple[Both, list[Zone]]:
     for name in draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=4, unique=True)):
         zone = draw(oracle.zones())
         text = draw(st.sampled_from(TEXTS))
-        lists = tuple(replace(block_list, text=text) for block_list in zone.lists)
+        lists = tuple(replace(block_list, template=text) for block_list in zone.lists)
         zones.append(replace(zone, name=name, lists=lists, negative_ttl=draw(st.sampled_from((0, 60, 1 << 31)))))
     tables = {zone.name: table for zone in zones if (table := open_zone(zone))}
     return Both(list(tables.values())), [zone for zone in zones if zone.name in tables]
@@ -137,10 +136,10 @@ def make_labels(random: Random, zones: Sequence[Zone]) -> list[bytes]:
     below = random.choice([zone.name for zone in zones] * 4 + ["example.net", "org", "bl.example.org.example", ""])
     kind = random.random()
     if kind < 0.75:
-        version, number = _address(random, zones)
-        if version == 4 and random.random() < 0.2:
-            version, number = 6, 0xFFFF << 32 | number
-        front = query_name(version, number, "").encode().rstrip(b".").split(b".")
+        address = _address(random, zones)
+        if address.version == 4 and random.random() < 0.2:
+            address = Address(6, 0xFFFF << 32 | address.number)
+        front = query_name(address, "").encode().rstrip(b".").split(b".")
         if random.random() < 0.2:
             front = front[random.randint(0, len(front)) :]
         if random.random() < 0.1:
@@ -157,14 +156,14 @@ def make_labels(random: Random, zones: Sequence[Zone]) -> list[bytes]:
     return labels
 
 
-def _address(random: Random, zones: Sequence[Zone]) -> tuple[int, int]:
+def _address(random: Random, zones: Sequence[Zone]) -> Address:
     edges = [edge for each in zones for edge in oracle.edges(each)]
     kind = random.random()
     if edges and kind < 0.7:
         return random.choice(edges)
     if kind < 0.8:
-        return 4, 0x7F000000 | random.randint(0, 12)
-    return random.choice(((4, random.getrandbits(32)), (4, 0x02000001), (6, random.getrandbits(128))))
+        return Address(4, 0x7F000000 | random.randint(0, 12))
+    return Address(*random.choice(((4, random.getrandbits(32)), (4, 0x02000001), (6, random.getrandbits(128)))))
 
 
 def _label(random: Random) -> bytes:

@@ -24,9 +24,9 @@ from dnsbl_server.dns.message import (
     udp_limit,
 )
 from dnsbl_server.dns.reversed import parse_reversed
-from dnsbl_server.model.address import format_address
+from dnsbl_server.model.subject import Subject
 from dnsbl_server.table._format import NO_LIST
-from dnsbl_server.table.table import ADDRESS_MARK, Answer
+from dnsbl_server.table.layout import ADDRESS_MARK, Answer
 
 _VERSION_NAMES = ((b"version", b"bind"), (b"version", b"server"))
 _ID_NAMES = ((b"id", b"server"), (b"hostname", b"bind"))
@@ -102,8 +102,8 @@ def respond(snapshot: Snapshot, packet: bytes, now: float, tcp: bool = False) ->
         return Reply(build_answer(query, REFUSED, limit)[0], Outcome.REFUSED, zone.name if zone else "", query.qtype)
     found = _find(snapshot, zone, query, labels, now)
     authority = () if found.answers else (_soa(zone, query),)
-    answer, cut = build_answer(query, found.rcode, limit, True, found.answers, authority)
-    return Reply(answer, Outcome.TRUNCATED if cut else found.outcome, zone.name, query.qtype, found.hits)
+    answer, truncated = build_answer(query, found.rcode, limit, True, found.answers, authority)
+    return Reply(answer, Outcome.TRUNCATED if truncated else found.outcome, zone.name, query.qtype, found.hits)
 
 
 def _respond_chaos(snapshot: Snapshot, query: Query, labels: Labels, limit: int) -> Reply:
@@ -116,15 +116,15 @@ def _respond_chaos(snapshot: Snapshot, query: Query, labels: Labels, limit: int)
     if text is None:
         return Reply(build_answer(query, REFUSED, limit)[0], Outcome.REFUSED, "", query.qtype)
     record = Record(query.labels, QTYPE.TXT, 0, encode_text(text), CLASS.CH)
-    answer, cut = build_answer(query, NOERROR, limit, True, (record,))
-    return Reply(answer, Outcome.TRUNCATED if cut else Outcome.ANSWERED, "", query.qtype)
+    answer, truncated = build_answer(query, NOERROR, limit, True, (record,))
+    return Reply(answer, Outcome.TRUNCATED if truncated else Outcome.ANSWERED, "", query.qtype)
 
 
 def _find(snapshot: Snapshot, zone: ServedZone, query: Query, labels: Labels, now: float) -> _Found:
     if labels == zone.labels:
         return _find_apex(zone, query)
     address, partial = parse_reversed(labels[: -len(zone.labels)])
-    answer = zone.table.find(*address, now) if address else None
+    answer = zone.table.find(address, now) if address else None
     if address and answer:
         return _find_listed(zone, query, address, answer, now)
     if partial or snapshot.has_zone_at_or_below(labels):
@@ -140,13 +140,13 @@ def _find_apex(zone: ServedZone, query: Query) -> _Found:
     return _Found(Outcome.ANSWERED if answers else Outcome.NODATA, answers=answers)
 
 
-def _find_listed(zone: ServedZone, query: Query, address: tuple[int, int], answer: Answer, now: float) -> _Found:
+def _find_listed(zone: ServedZone, query: Query, subject: Subject, answer: Answer, now: float) -> _Found:
     if query.qtype not in (QTYPE.A, QTYPE.TXT, QTYPE.ANY):
         return _Found(Outcome.NODATA)
     # Nothing is kept by a resolver for longer than it holds.
     ttl = min(answer.ttl, int(answer.expires - now)) if answer.expires else answer.ttl
     if query.qtype == QTYPE.TXT:
-        shown = format_address(*address)
+        shown = str(subject)
         rtype = QTYPE.TXT
         data = [encode_text(text.replace(ADDRESS_MARK, shown)) for _, text in answer.texts]
     else:

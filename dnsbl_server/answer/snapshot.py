@@ -22,23 +22,22 @@ class ServedZone:
     """A zone's table with its records, encoded once."""
 
     def __init__(self, table: ZoneTable) -> None:
-        meta = table.meta
+        info = table.info
         self.table = table
-        self.name: str = meta["zone"]
+        self.name = info.zone
         self.labels = labels_of(self.name)
-        self.serial: int = meta["serial"]
-        self.ttl: int = meta["ttl"]
-        self.negative_ttl: int = meta["negative_ttl"]
-        self.lists: tuple[str, ...] = tuple(each["name"] for each in meta["lists"])
+        self.serial = info.serial
+        self.ttl = info.ttl
+        self.negative_ttl = info.negative_ttl
+        self.lists = tuple(each.name for each in info.lists)
         self.soa = table.soa
-        apex = meta["apex"]
         # What the zone's own name answers besides its SOA, by type.
         self.apex: dict[int, list[bytes]] = {
-            QTYPE.NS: [encode_name(name) for name in meta["ns"]],
-            QTYPE.A: [IPv4Address(address).packed for address in apex["a"]],
-            QTYPE.AAAA: [IPv6Address(address).packed for address in apex["aaaa"]],
-            QTYPE.MX: [struct.pack("!H", preference) + encode_name(name) for preference, name in apex["mx"]],
-            QTYPE.TXT: [encode_text(text) for text in apex["txt"]],
+            QTYPE.NS: [encode_name(name) for name in info.ns],
+            QTYPE.A: [IPv4Address(address).packed for address in info.apex.a],
+            QTYPE.AAAA: [IPv6Address(address).packed for address in info.apex.aaaa],
+            QTYPE.MX: [struct.pack("!H", preference) + encode_name(name) for preference, name in info.apex.mx],
+            QTYPE.TXT: [encode_text(text) for text in info.apex.txt],
         }
 
 
@@ -59,13 +58,13 @@ class Snapshot:
             zone = ServedZone(table)
             self.zones[zone.labels] = zone
         # Every name above a zone exists, though it may have no records (RFC 8020).
-        self._above = {labels[cut:] for labels in self.zones for cut in range(1, len(labels))}
+        self._above = {labels[start:] for labels in self.zones for start in range(1, len(labels))}
         self._longest = max(map(len, self.zones), default=0)
 
     def find(self, labels: Labels) -> ServedZone | None:
         """The zone with the longest name that a name (in lower case) is at or below."""
-        for cut in range(max(0, len(labels) - self._longest), len(labels)):
-            zone = self.zones.get(labels[cut:])
+        for start in range(max(0, len(labels) - self._longest), len(labels)):
+            zone = self.zones.get(labels[start:])
             if zone is not None:
                 return zone
         return None

@@ -14,28 +14,29 @@ from dnsbl_server.answer.respond import respond
 from dnsbl_server.answer.snapshot import Snapshot
 from dnsbl_server.compiler.rib import Match
 from dnsbl_server.dns.reversed import query_name
-from dnsbl_server.model.address import format_address
+from dnsbl_server.model.address import Address
+from dnsbl_server.model.entry import Entry, Exclusion
 from dnsbl_server.model.listing import format_time
-from dnsbl_server.model.zone import Entry, Exclusion
+from dnsbl_server.model.subject import Subject
 from dnsbl_server.supply.load import LoadedZone
 from dnsbl_server.table.table import ZoneTable
 
 
-def explain(zones: Sequence[LoadedZone], version: int, number: int, now: float) -> list[dict[str, Any]]:
-    """For each zone all that bears on an address at a time, as JSON can hold it."""
+def explain(zones: Sequence[LoadedZone], subject: Subject, now: float) -> list[dict[str, Any]]:
+    """For each zone all that bears on a subject at a time, as JSON can hold it."""
     snapshot = Snapshot(ZoneTable(loaded.compiled.table) for loaded in zones)
-    return [_explain_zone(snapshot, loaded, version, number, now) for loaded in zones]
+    return [_explain_zone(snapshot, loaded, subject, now) for loaded in zones]
 
 
-def _explain_zone(snapshot: Snapshot, loaded: LoadedZone, version: int, number: int, now: float) -> dict[str, Any]:
+def _explain_zone(snapshot: Snapshot, loaded: LoadedZone, subject: Subject, now: float) -> dict[str, Any]:
     name = loaded.zone.name
-    explanation = loaded.rib.explain(version, number, now)
-    question = query_name(version, number, name)
+    explanation = loaded.rib.explain(subject, now)
+    question = query_name(subject, name)
     a, txt, ttl = _ask(snapshot, question, now)
     is_test = bool(a) and not explanation.deciding
     return {
         "zone": name,
-        "address": format_address(version, number),
+        "address": str(subject),
         "listed": bool(a),
         "test_entry": is_test,
         "query": question,
@@ -82,7 +83,7 @@ def _entry(entry: Entry, now: float) -> dict[str, Any]:
         "file": entry.file,
         "line": entry.line,
         "reason": listing.reason,
-        "codes": [format_address(4, code) for code in listing.codes],
+        "codes": [str(Address(4, code)) for code in listing.codes],
         "listed": listing.listed.isoformat() if listing.listed else None,
         "expires": listing.expires.isoformat() if listing.expires else None,
         "expired": 0 < listing.expires_at <= now,

@@ -30,6 +30,7 @@ from dnsbl_server.config import Settings, parse_metrics, read_settings
 from dnsbl_server.endpoint import parse_endpoint
 from dnsbl_server.model.address import parse_address
 from dnsbl_server.model.problem import Problem, Problems, printable
+from dnsbl_server.model.subject import Subject
 from dnsbl_server.server import Server, StartError
 from dnsbl_server.supply.load import Load, find_zone_files, load
 
@@ -202,7 +203,7 @@ def check(paths: tuple[str, ...], strict: bool) -> None:
 @click.argument("address", callback=_parsed(parse_address))
 @_paths
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: a list with an object for each zone.")
-def lookup(address: tuple[int, int], paths: tuple[str, ...], as_json: bool) -> None:
+def lookup(address: Subject, paths: tuple[str, ...], as_json: bool) -> None:
     """Tell whether, and why, ADDRESS is listed by the zones in PATHs (default: zones).
 
     For each zone: the entry that decides, its list, file, line, reason and dates, and the records that a client gets.
@@ -212,7 +213,7 @@ def lookup(address: tuple[int, int], paths: tuple[str, ...], as_json: bool) -> N
     if result.problems.errors:
         _show_problems(result.problems)
         sys.exit(2)
-    found = explain(list(result.zones.values()), *address, time.time())
+    found = explain(list(result.zones.values()), address, time.time())
     if as_json:
         click.echo(json.dumps(found, indent=2))
     else:

@@ -4,11 +4,11 @@ Owns which entry decides: within a list the most specific one, unless the list o
 entry counts until it expires. Ranges become the fewest prefixes, and one prefix stands in a list once. Belongs to the
 control plane: it answers `why is this address listed?`, and the compiler makes the data plane's tables from it.
 
-The millions of list files stay out of the trees: who asks about one address can have them looked through.
+The millions of entries of list files stay out of the trees: for one address they are looked through.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from socket import AF_INET, AF_INET6
 from typing import Any, NamedTuple
@@ -16,16 +16,20 @@ from typing import Any, NamedTuple
 from pytricia import PyTricia
 
 from dnsbl_server.model._spans import Spans, duplicates, sorted_prefixes
-from dnsbl_server.model.address import BITS, LOOPBACK_FIRST, LOOPBACK_LAST, Net, prefixes, without_loopback
+from dnsbl_server.model.address import BITS, LOOPBACK_FIRST, LOOPBACK_LAST, Net, cidrs_of, without_loopback
+from dnsbl_server.model.entry import Entry, Exclusion, ListFile
+from dnsbl_server.model.listing import Listing
 from dnsbl_server.model.problem import MAX_PER_FILE, Problem, Problems
-from dnsbl_server.model.zone import BlockList, Entry, Exclusion, Zone
+from dnsbl_server.model.subject import Subject
+from dnsbl_server.model.zone import BlockList, Zone
 
 
 class Match(NamedTuple):
     """What one list says of an address.
 
     entry: the one that decides, None when nothing does; covering: all entries that hold the address, most specific
-    first, expired ones too; exclusion: what takes the address out of this list.
+    first, expired and excluded ones too; exclusion: what takes the address out of this list, be it an exclusion of the
+    list or, where all entries are of files that exclude it, the most specific of theirs.
     """
 
     list: BlockList
@@ -56,9 +60,9 @@ class Tree:
     def insert(self, first: int, length: int, value: object) -> None:
         self._tree.insert((first.to_bytes(self._bytes), length), value)
 
-    def covering(self, number: int) -> list[Any]:
-        """The values of all prefixes that hold the address, most specific first."""
-        address = number.to_bytes(self._bytes)
+    def covering(self, subject: Subject) -> list[Any]:
+        """The values of all prefixes that hold a subject of this family, most specific first."""
+        address = subject.number.to_bytes(self._bytes)
         values = []
         key = self._tree.get_key(address)
         while key is not None:
@@ -89,7 +93,7 @@ class ListRib:
     def take_prefixes(self, version: int) -> Spans:
         """The prefixes of a version, sorted like a walk through the tree; the number of each is a row of `sources`.
 
-        They are many, so whoever takes them is their only owner. Taken once more, they are made once more.
+        They are many, so they are not kept here: the caller is their only owner, and a second call makes them anew.
         """
         return self._prefixes.pop(version, None) or self._sorted_prefixes(version)
 
@@ -97,16 +101,27 @@ class ListRib:
         hole = (LOOPBACK_FIRST, LOOPBACK_LAST) if version == 4 else None
         return sorted_prefixes(version, self.sources(version), hole)
 
+    def _place_of(self, version: int, row: int) -> tuple[int, int]:
+        """Which of `sources` a row is in, and the row in that."""
+        for number, source in enumerate(self.sources(version)):
+            if row < len(source):
+                return number, row
+            row -= len(source)
+        raise IndexError("no such row")
+
     def _entry(self, version: int, row: int) -> Entry:
         """The entry of a row of `sources`."""
-        if row < len(self.written[version]):
-            return self.list.entries[self.written[version][row][2]]
-        row -= len(self.written[version])
-        for file in self.list.files:
-            if row < len(file.nets[version]):
-                return file.entry(version, row, self.list.listing)
-            row -= len(file.nets[version])
-        raise IndexError("no such row")
+        source, row = self._place_of(version, row)
+        if source:
+            return self.list.files[source - 1].entry(version, row, self.list.listing)
+        return self.list.entries[self.written[version][row][2]]
+
+    def source_of(self, version: int, row: int) -> tuple[int, Listing]:
+        """Which of `sources` a row is in, 0 for the zone file, and its listing."""
+        source, row = self._place_of(version, row)
+        if source:
+            return source, self.list.files[source - 1].listing(version, row, self.list.listing)
+        return source, self.list.entries[self.written[version][row][2]].listing
 
     def _report_duplicates(self, problems: Problems) -> None:
         """One problem for each entry that has a prefix of an earlier one, in the order of the files."""
@@ -144,7 +159,7 @@ class ListRib:
         """The entries of the zone file, by prefix. Built when first asked: only an explanation needs them."""
         trees = {4: Tree(4), 6: Tree(6)}
         for entry in self.list.entries:
-            for first, length in _prefixes_of_entry(entry):
+            for first, length in _cidrs_of_entry(entry):
                 trees[entry.version].insert(first, length, (length, entry))
         return trees
 
@@ -152,35 +167,63 @@ class ListRib:
     def _exclusions(self) -> dict[int, Tree]:
         return exclusion_trees(self.list.exclusions)
 
-    def _covering(self, version: int, number: int) -> list[Entry]:
-        """The entries that hold an address, most specific first."""
-        found: list[tuple[int, Entry]] = self._trees[version].covering(number)
+    def _covering(self, subject: Subject) -> list[tuple[int, Entry, Exclusion | None]]:
+        """The entries that hold a subject, most specific first.
+
+        With the length of the prefix, and the exclusion of its file that takes the subject out of the entry.
+        """
+        version, number = subject
+        found: list[tuple[int, Entry, Exclusion | None]] = [
+            (length, entry, None) for length, entry in self._trees[version].covering(subject)
+        ]
         for file in self.list.files:
+            excluded = _most_specific_exclusion(file, subject)
             for row in file.nets[version].covering(number):
                 entry = file.entry(version, row, self.list.listing)
-                lengths = [
-                    length
-                    for first, length in _prefixes_of_entry(entry)
-                    if first <= number < first + (1 << BITS[version] - length)
-                ]
-                found += [(length, entry) for length in lengths]
-        return [entry for _, entry in sorted(found, key=lambda each: -each[0])]
+                length = _length_at(_cidrs_of_entry(entry), subject)
+                if length is not None:
+                    found.append((length, entry, excluded[1] if excluded and excluded[0] >= length else None))
+        return sorted(found, key=lambda each: -each[0])
 
-    def match(self, version: int, number: int, now: float) -> Match | None:
-        """What the list says of an address at a time; None where no entry holds the address."""
-        covering = tuple(self._covering(version, number))
+    def match(self, subject: Subject, now: float) -> Match | None:
+        """What the list says of a subject at a time; None where no entry holds it."""
+        covering = self._covering(subject)
         if not covering:
             return None
-        exclusions = self._exclusions[version].covering(number)
-        current = [entry for entry in covering if not entry.listing.expires_at or entry.listing.expires_at > now]
-        entry = current[0] if current and not exclusions else None
-        return Match(self.list, entry, covering, exclusions[0] if exclusions else None)
+        entries = tuple(entry for _, entry, _ in covering)
+        exclusions = self._exclusions[subject.version].covering(subject)
+        if exclusions:
+            return Match(self.list, None, entries, exclusions[0])
+        current = [each for each in covering if not each[1].listing.expires_at or each[1].listing.expires_at > now]
+        counting = [entry for _, entry, exclusion in current if exclusion is None]
+        if counting:
+            return Match(self.list, counting[0], entries, None)
+        return Match(self.list, None, entries, current[0][2] if current else None)
 
 
-def _prefixes_of_entry(entry: Entry) -> Iterator[tuple[int, int]]:
+def _length_at(cidrs: Iterable[tuple[int, int]], subject: Subject) -> int | None:
+    """The length of the one of several disjoint CIDRs that holds a subject."""
+    for first, length in cidrs:
+        if first <= subject.number < first + (1 << BITS[subject.version] - length):
+            return length
+    return None
+
+
+def _most_specific_exclusion(file: ListFile, subject: Subject) -> tuple[int, Exclusion] | None:
+    """The most specific exclusion of a file that holds a subject, after the length of its prefix."""
+    found = []
+    for row in file.excluded[subject.version].covering(subject.number):
+        exclusion = file.exclusion(subject.version, row)
+        length = _length_at(cidrs_of(exclusion.net), subject)
+        assert length is not None
+        found.append((length, exclusion))
+    return max(found, key=lambda each: each[0], default=None)
+
+
+def _cidrs_of_entry(entry: Entry) -> Iterator[tuple[int, int]]:
     """The prefixes of an entry outside of 127.0.0.0/8, where nothing can be listed."""
     for net in without_loopback(entry.net):
-        yield from prefixes(net)
+        yield from cidrs_of(net)
 
 
 class ZoneRib:
@@ -194,10 +237,10 @@ class ZoneRib:
     def _exclusions(self) -> dict[int, Tree]:
         return exclusion_trees(self.zone.exclusions)
 
-    def explain(self, version: int, number: int, now: float) -> Explanation:
-        """Everything that bears on an address at a time, in seconds since 1970."""
-        matches = (block_list.match(version, number, now) for block_list in self.lists)
-        exclusions = self._exclusions[version].covering(number)
+    def explain(self, subject: Subject, now: float) -> Explanation:
+        """Everything that bears on a subject at a time, in seconds since 1970."""
+        matches = (block_list.match(subject, now) for block_list in self.lists)
+        exclusions = self._exclusions[subject.version].covering(subject)
         return Explanation(
             tuple(match for match in matches if match is not None), exclusions[0] if exclusions else None
         )
@@ -206,6 +249,6 @@ class ZoneRib:
 def exclusion_trees(exclusions: tuple[Exclusion, ...]) -> dict[int, Tree]:
     trees = {4: Tree(4), 6: Tree(6)}
     for exclusion in exclusions:
-        for first, length in prefixes(exclusion.net):
+        for first, length in cidrs_of(exclusion.net):
             trees[exclusion.net.version].insert(first, length, exclusion)
     return trees

@@ -1,1 +1,1 @@
-"""What is listed, and where that was said."""
+"""What is listed, and where that is written."""

@@ -1,7 +1,8 @@
 """Addresses, CIDRs and ranges: text to numbers and back.
 
-Owns `Net`, the inclusive range of addresses that one line or entry means, and what such text may look like. An
-IPv4-mapped IPv6 address (::ffff:a.b.c.d) is the IPv4 address, here and everywhere behind here. Knows nothing of lists.
+Owns `Address`, and `Net`, the inclusive range of addresses that one line or entry means, and what such text may look
+like. An IPv4-mapped IPv6 address (::ffff:a.b.c.d) is the IPv4 address, here and everywhere behind here. Knows nothing
+of lists.
 """
 
 from collections.abc import Iterator
@@ -16,8 +17,20 @@ LOOPBACK_FIRST = 127 << 24
 LOOPBACK_LAST = LOOPBACK_FIRST | 0xFFFFFF
 # What "the whole Internet" is: every address that a host can have from its provider, RFC 1122 section 3.2.1.3 and
 # the part of IPv6 that IANA hands out.
-_NET = "address, CIDR or range"
 INTERNET = {4: (1 << 24, (224 << 24) - 1), 6: (0x2000 << 112, (0x4000 << 112) - 1)}
+
+_NET = "address, CIDR or range"
+
+
+class Address(NamedTuple):
+    """One address; version: 4 or 6."""
+
+    version: int
+    number: int
+
+    def __str__(self) -> str:
+        """The address as text (RFC 5952 for IPv6)."""
+        return str(IPv4Address(self.number) if self.version == 4 else IPv6Address(self.number))
 
 
 class Net(NamedTuple):
@@ -28,10 +41,10 @@ class Net(NamedTuple):
     last: int
 
     def __str__(self) -> str:
-        cidrs = list(prefixes(self))
+        cidrs = list(cidrs_of(self))
         if len(cidrs) > 1:
-            return f"{format_address(self.version, self.first)}-{format_address(self.version, self.last)}"
-        return format_prefix(self.version, *cidrs[0])
+            return f"{Address(self.version, self.first)}-{Address(self.version, self.last)}"
+        return format_cidr(self.version, *cidrs[0])
 
 
 def without_loopback(net: Net) -> list[Net]:
@@ -42,13 +55,13 @@ def without_loopback(net: Net) -> list[Net]:
     return [part for part in parts if part.first <= part.last]
 
 
-def parse_address(text: str, accepted: str = "address") -> tuple[int, int]:
-    """The version and the number of one address; a mapped one is IPv4.
+def parse_address(text: str, accepted: str = "address") -> Address:
+    """One address; a mapped one is IPv4.
 
     Raises ValueError; `accepted` is what its text says that there should be.
     """
     try:
-        return 4, int.from_bytes(inet_pton(AF_INET, text))
+        return Address(4, int.from_bytes(inet_pton(AF_INET, text)))
     except (OSError, ValueError):
         pass
     if ":" in text:
@@ -57,8 +70,8 @@ def parse_address(text: str, accepted: str = "address") -> tuple[int, int]:
         except (OSError, ValueError):
             raise ValueError("not an IPv6 address") from None
         if MAPPED_FIRST <= number <= MAPPED_LAST:
-            return 4, number & 0xFFFFFFFF
-        return 6, number
+            return Address(4, number & 0xFFFFFFFF)
+        return Address(6, number)
     raise ValueError(_what_is_wrong_with(text, accepted))
 
 
@@ -113,12 +126,12 @@ def _parse_cidr(head: str, length: str) -> Net:
         bits, size = 32, size - 96
     host = (1 << (bits - size)) - 1
     if first & host:
-        raise ValueError(f"host bits are set; the network is {format_prefix(version, first & ~host, size)}")
+        raise ValueError(f"host bits are set; the network is {format_cidr(version, first & ~host, size)}")
     return Net(version, first, first | host)
 
 
-def prefixes(net: Net) -> Iterator[tuple[int, int]]:
-    """The fewest prefixes that make up a net, as (first address, prefix length), in order."""
+def cidrs_of(net: Net) -> Iterator[tuple[int, int]]:
+    """The fewest CIDRs that make up a net, as (first address, prefix length), in order."""
     first, last = net.first, net.last
     bits = BITS[net.version]
     while first <= last:
@@ -129,12 +142,7 @@ def prefixes(net: Net) -> Iterator[tuple[int, int]]:
         first += 1 << size
 
 
-def format_address(version: int, number: int) -> str:
-    """The address as text (RFC 5952 for IPv6)."""
-    return str(IPv4Address(number) if version == 4 else IPv6Address(number))
-
-
-def format_prefix(version: int, first: int, length: int) -> str:
-    """The prefix as text; a single address goes without its length."""
-    shown = format_address(version, first)
+def format_cidr(version: int, first: int, length: int) -> str:
+    """The CIDR as text; a single address goes without its length."""
+    shown = str(Address(version, first))
     return shown if length == BITS[version] else f"{shown}/{length}"

@@ -1,25 +1,22 @@
-"""Listings: what being listed means, and what a client is told of it.
+"""Listings: what being listed means, and the text that a client gets.
 
 Owns `Listing`, the template of a TXT answer and how it is filled in. Nothing of it changes once it is made. Knows
-neither files nor DNS messages.
+neither files nor DNS messages nor tables.
 """
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from dnsbl_server.model.address import format_address
+from dnsbl_server.model.address import Address
 
 DEFAULT_TTL = 300
 DEFAULT_CODE = (127 << 24) | 2
 TEST_REASON = "test entry (RFC 5782)"
 
-# Stands for the client's address in a text that is otherwise finished.
-ADDRESS_MARK = "\0"
-
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class Template:
     """The template of a TXT answer: literal strings and the names of placeholders, in turn, a literal first."""
 
     parts: tuple[str, ...]
@@ -35,9 +32,9 @@ class Text:
 
 
 # {ip} is listed in {zone}: {reason}; until {expires}
-DEFAULT_TEXT = Text(("", "ip", " is listed in ", "zone", ": ", "reason", "; until ", "expires", ""))
+DEFAULT_TEXT = Template(("", "ip", " is listed in ", "zone", ": ", "reason", "; until ", "expires", ""))
 # {ip} is listed in {zone} ({list}): {reason}; until {expires}
-DEFAULT_TEXT_OF_LIST = Text(
+DEFAULT_TEXT_OF_LIST = Template(
     ("", "ip", " is listed in ", "zone", " (", "list", "): ", "reason", "; until ", "expires", "")
 )
 
@@ -70,11 +67,11 @@ def format_time(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def describe_listing(zone: str, name: str, text: Text, listing: Listing) -> str:
-    """The TXT answer of a listing, finished but for the client's address (ADDRESS_MARK)."""
+def describe_listing(zone: str, name: str, text: Template, listing: Listing, address: str) -> str:
+    """The TXT answer of a listing on the list `name`; `address` is the listed address, or what stands for it."""
     return text.fill(
         {
-            "ip": ADDRESS_MARK,
+            "ip": address,
             "reason": listing.reason or "no reason given",
             "zone": zone,
             "list": name,
@@ -87,4 +84,4 @@ def describe_listing(zone: str, name: str, text: Text, listing: Listing) -> str:
 
 @lru_cache(10000)
 def _format_codes(codes: tuple[int, ...]) -> str:
-    return ", ".join(format_address(4, code) for code in codes)
+    return ", ".join(str(Address(4, code)) for code in codes)

@@ -84,9 +84,9 @@ def read_document(data: bytes, file: str, problems: Problems) -> Node | None:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file)
-        said = (error.problem or "cannot be read").replace("\n", " ")
+        reason = (error.problem or "cannot be read").replace("\n", " ")
         context = f" ({error.context})" if error.context and error.context_mark else ""
-        problems.error(place, "", f"not valid YAML: {said}{context}")
+        problems.error(place, "", f"not valid YAML: {reason}{context}")
         return None
     except YAMLError as error:
         problems.error(Place(file), "", f"not valid YAML: {error}")

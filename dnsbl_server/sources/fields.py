@@ -1,7 +1,7 @@
 """Nodes to values: the keys of a mapping, the items of a list, the value of a scalar.
 
-Owns what is said when a node has the wrong shape or a key is unknown. Every problem is noted at the place of the
-node it is about, and reading goes on with a default. Knows no keys of its own.
+Owns the messages for a node of the wrong shape and for an unknown key. Every problem is noted at the place of the node
+it is about, and reading goes on with a default. Knows no keys of its own.
 """
 
 import difflib
@@ -21,8 +21,8 @@ class NodeReader:
     def __init__(self, file: str, problems: Problems) -> None:
         self.file = file
         self.problems = problems
-        # The nodes, by id, of which it is said already that they are no lists.
-        self._told: set[int] = set()
+        # The nodes, by id, that were reported already for not being lists.
+        self._no_lists: set[int] = set()
 
     def at(self, node: Node) -> Place:
         return Place(self.file, node.line, node.column)
@@ -77,8 +77,8 @@ class NodeReader:
             return node.items
         if isinstance(node, Scalar):
             return [] if node.plain and not node.text else [node]
-        if id(node) not in self._told:
-            self._told.add(id(node))
+        if id(node) not in self._no_lists:
+            self._no_lists.add(id(node))
             self.error(node, f"{name} is a list")
         return []
 

@@ -1,12 +1,16 @@
 """Files as they lie on disk: opened without waiting, told apart without reading.
 
-Owns what a regular file is, and the signature that tells one version of a file from another. Knows nothing of what
-stands in them.
+Owns what a regular file is, the signature that tells one version of a file from another, and the words for what the
+system refuses. Knows nothing of what stands in the files.
 """
 
 import os
 import stat
 from typing import IO
+
+# Device, inode, size, and the times of change of the content and of the inode in nanoseconds; None where there is no
+# such file.
+Signature = tuple[int, int, int, int, int] | None
 
 
 def open_regular(path: str) -> IO[bytes]:
@@ -25,11 +29,6 @@ def open_regular(path: str) -> IO[bytes]:
     return open(descriptor, "rb")
 
 
-# Device, inode, size, and the times of change of the content and of the inode in nanoseconds; None where there is no
-# such file.
-Signature = tuple[int, int, int, int, int] | None
-
-
 def signature(path: str) -> Signature:
     """What tells one version of a file from another without reading it."""
     try:
@@ -39,7 +38,7 @@ def signature(path: str) -> Signature:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def describe(error: OSError) -> str:
+def reason_of(error: OSError) -> str:
     """What an OSError says, in the words of a problem."""
     text = error.strerror or str(error) or type(error).__name__
     return text[:1].lower() + text[1:]

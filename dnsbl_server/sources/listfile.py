@@ -1,24 +1,24 @@
-"""List files: one address, CIDR or range a line.
+"""List files: from a path to what the file lists.
 
-Owns their syntax: `#` and `;` start a comment, blank lines mean nothing, gzip is recognised by its first bytes. Every
-line is checked, and each bad one is a problem with its file and line. Plain lines are read by `_scan`, a million of
-them in a tenth of a second; what any other line means, or what is wrong with it, is said here.
+Owns how a list file is opened, decompressed (gzip, by its first bytes) and cut into blocks of whole lines, its limits,
+and the table of formats. What the lines mean is the format's own: each has a `ListReader`.
 """
 
 import gzip
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import IO
 
-from dnsbl_server.model._spans import Spans
-from dnsbl_server.model.address import Net, parse_net
+from dnsbl_server.model.entry import ListFile
+from dnsbl_server.model.listing import Listing
 from dnsbl_server.model.problem import Place, Problems
-from dnsbl_server.model.zone import ListFile
-from dnsbl_server.sources._scan import scan
-from dnsbl_server.sources.files import describe, open_regular
+from dnsbl_server.sources.files import open_regular, reason_of
+from dnsbl_server.sources.listreader import MAX_LINE, Accept, ListReader, Sink
+from dnsbl_server.sources.plain import PlainReader
 
-MAX_LINE = 4096
+FORMATS: Mapping[str, Callable[[Sink], ListReader]] = {"plain": PlainReader}
+
 # What a compressed file may unpack to: some 200 million lines. More is a mistake, or a trap.
 MAX_SIZE = 4 << 30
 _CHUNK = 1 << 20
@@ -27,44 +27,30 @@ _BOM = b"\xef\xbb\xbf"
 
 def read_list_file(
     path: str,
+    listing: Listing,
     problems: Problems,
     progress: Callable[[str, int], None],
-    accept: Callable[[Net, str, Place], bool],
+    accept: Accept,
+    make_reader: Callable[[Sink], ListReader] = FORMATS["plain"],
 ) -> ListFile:
     """Read a list file.
 
-    `progress` is told the path and the number of lines read, now and then; `accept` is asked whether a net is taken,
-    with its text and place, but not for small nets outside of 127.0.0.0/8 and ::/32.
+    listing: that of the list; progress: called with the path and the number of lines read, now and then; accept: asked
+    whether a net is taken, but not for all small ones (see `Sink`); make_reader: the format, one of FORMATS.
     """
-    nets = {4: Spans(4), 6: Spans(6)}
-
-    def read(number: int, line: bytes) -> None:
-        """Read a line that is not plain."""
-        if len(line) > MAX_LINE:
-            problems.error(Place(path, number), "", f"longer than {MAX_LINE} bytes")
-            return
-        shown = line.rstrip(b"\r").decode("latin-1")
-        text = shown.split("#", 1)[0].split(";", 1)[0].strip()
-        if not text:
-            return
-        try:
-            net = parse_net(text)
-        except ValueError as error:
-            problems.error(Place(path, number, shown.index(text) + 1), text, str(error))
-            return
-        if accept(net, text, Place(path, number)):
-            nets[net.version].append(net.first, net.last, number)
-
+    sink = Sink(path, listing, problems, accept)
+    reader = make_reader(sink)
     number = 0
     try:
         for block in _blocks(path, problems):
-            number += scan(block if number else block.removeprefix(_BOM), number + 1, MAX_LINE, nets[4], nets[6], read)
+            number += reader.read(block if number else block.removeprefix(_BOM), number + 1)
             progress(path, number)
+        reader.finish()
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         problems.error(Place(path, number + 1), "", f"the gzip data is damaged or cut short: {error}")
     except OSError as error:
-        problems.error(Place(path), "", describe(error))
-    return ListFile(path, nets)
+        problems.error(Place(path), "", reason_of(error))
+    return sink.list_file()
 
 
 def _blocks(path: str, problems: Problems) -> Iterator[bytes]:

@@ -1,7 +1,7 @@
 """Single values of a zone file: raw text to a typed value, or a ValueError that says what is accepted.
 
 Owns how a duration, a time, a code, a domain name and a TXT template are written. Knows nothing of YAML, files or
-places; whoever calls adds the place to the error.
+places; the caller adds the place to the error.
 """
 
 import re
@@ -10,8 +10,8 @@ from functools import lru_cache
 from ipaddress import IPv6Address
 
 from dnsbl_server.dns.name import parse_name
-from dnsbl_server.model.address import format_address, parse_address
-from dnsbl_server.model.listing import Text
+from dnsbl_server.model.address import parse_address
+from dnsbl_server.model.listing import Template
 
 MAX_TTL = (1 << 31) - 1  # RFC 2181 section 8
 MAX_TEXT = 500  # bytes of a TXT answer: what Postfix shows
@@ -118,10 +118,10 @@ def parse_list_name(text: str) -> str:
 
 def parse_ipv4(text: str) -> str:
     """The value of an A record."""
-    version, number = parse_address(text)
-    if version != 4 or ":" in text:
+    address = parse_address(text)
+    if address.version != 4 or ":" in text:
         raise ValueError("not an IPv4 address")
-    return format_address(4, number)
+    return str(address)
 
 
 def parse_ipv6(text: str) -> str:
@@ -139,7 +139,7 @@ def parse_text(text: str) -> str:
     return parse_printable(text)
 
 
-def parse_template(text: str) -> Text:
+def parse_template(text: str) -> Template:
     """A TXT template: printable ASCII with {placeholders}; {{ and }} stand for braces."""
     parse_printable(text)
     parts = [""]
@@ -158,4 +158,4 @@ def parse_template(text: str) -> Text:
         else:
             parts += [match.group(1), ""]
     parts[-1] += text[position:]
-    return Text(tuple(parts))
+    return Template(tuple(parts))

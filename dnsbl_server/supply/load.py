@@ -14,8 +14,9 @@ from dnsbl_server.compiler.rib import ZoneRib
 from dnsbl_server.dns.reversed import parse_reversed
 from dnsbl_server.model.problem import Place, Problems
 from dnsbl_server.model.zone import Zone
-from dnsbl_server.sources.files import Signature, describe, signature
-from dnsbl_server.sources.zonefile import Progress, ZoneFile, read_zone_file
+from dnsbl_server.sources.files import Signature, reason_of, signature
+from dnsbl_server.sources.listkeys import Progress
+from dnsbl_server.sources.zonefile import ZoneFile, read_zone_file
 from dnsbl_server.table.table import ZoneTable
 
 # A file that changes while it is read is read again, this often and after so many seconds.
@@ -58,7 +59,7 @@ def find_zone_files(paths: Iterable[str], problems: Problems) -> list[str]:
         try:
             names = sorted(os.listdir(path))
         except OSError as error:
-            problems.error(Place(path), "", describe(error))
+            problems.error(Place(path), "", reason_of(error))
             continue
         files = [name for name in names if name.endswith(_SUFFIXES) and not name.startswith(".")]
         if not files:
@@ -91,7 +92,7 @@ def load(
         is_refused = zone_file.failed or owners.get(zone.name) != file or _is_hiding(zone, owners, read, problems)
         rib = ZoneRib(zone, found)
         before = (previous or {}).get(zone.name)
-        serial = max(_serial(zone_file.sources), before.meta["serial"] if before else 0)
+        serial = max(_serial(zone_file.sources), before.info.serial if before else 0)
         try:
             # One that is refused already is looked through all the same: one run shows all problems.
             compiled = compile_zone(rib, serial, now, found, zone_file.sources)

@@ -27,9 +27,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dnsbl_server.model.problem import Place, Problem, Problems
-from dnsbl_server.sources.files import Signature, describe
+from dnsbl_server.sources.files import Signature, reason_of
 from dnsbl_server.supply.load import load
-from dnsbl_server.table.table import TableError, ZoneTable
+from dnsbl_server.table.layout import TableError
+from dnsbl_server.table.table import ZoneTable
 
 _NICE = 10
 _MAX_MESSAGE = 65536
@@ -92,7 +93,7 @@ class Loader:
                 return self._await(process, ours, stderr)
         except OSError as error:
             name = f": {error.filename}" if error.filename else ""
-            raise LoaderError(f"cannot start the loader: {describe(error)}{name}") from error
+            raise LoaderError(f"cannot start the loader: {reason_of(error)}{name}") from error
 
     def _start(self, stdin: FileIO, stderr: FileIO, descriptors: list[int]) -> subprocess.Popen[bytes]:
         # The child finds the package where this process found it, and nothing in the working directory.

@@ -42,12 +42,12 @@ class ZoneCollector(Collector):
             success.add_metric((name,), status.last_succeeded)
             if status.table is None:
                 continue
-            meta = status.table.table.meta
-            for each in meta["lists"]:
-                entries.add_metric((name, each["name"], "ipv4"), each["v4"])
-                entries.add_metric((name, each["name"], "ipv6"), each["v6"])
-            serial.add_metric((name,), meta["serial"])
+            info = status.table.table.info
+            for each in info.lists:
+                entries.add_metric((name, each.name, "ipv4"), each.v4)
+                entries.add_metric((name, each.name, "ipv6"), each.v6)
+            serial.add_metric((name,), info.serial)
             loaded.add_metric((name,), status.loaded_at)
             duration.add_metric((name,), status.duration)
-            expired.add_metric((name,), meta["expired"])
+            expired.add_metric((name,), info.expired)
         yield from (entries, serial, loaded, reloads, success, duration, expired)

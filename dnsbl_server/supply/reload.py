@@ -46,12 +46,11 @@ class ZoneStatus:
 
     @property
     def name(self) -> str:
-        return str(self.table.table.meta["zone"]) if self.table else ""
+        return self.table.table.info.zone if self.table else ""
 
     @property
     def entries(self) -> int:
-        lists = self.table.table.meta["lists"] if self.table else []
-        return sum(each["v4"] + each["v6"] for each in lists)
+        return self.table.table.info.entries if self.table else 0
 
 
 @dataclass
@@ -190,7 +189,7 @@ class Reloader:
             path: max(float(due), file.expiry_not_before)
             for path, file in self._files.items()
             # One try for each: should the files be broken by then, the table still answers what is right.
-            if file.status.table and (due := file.status.table.table.meta["next_expiry"]) > file.tried_at
+            if file.status.table and (due := file.status.table.table.info.next_expiry) > file.tried_at
         }
 
     async def _look(self, force: bool) -> None:
@@ -212,7 +211,7 @@ class Reloader:
         due |= {
             path
             for path, each in self.statuses.items()
-            if each.table and each.last_succeeded and each.table.table.meta["as_of"] > now
+            if each.table and each.last_succeeded and each.table.table.info.as_of > now
         }
         changed = await asyncio.to_thread(self._changed, files)
         wanted = [path for path in files if force or path in changed or path in due]
@@ -313,7 +312,7 @@ def _log_outcome(path: str, before: ZoneStatus, after: ZoneStatus) -> None:
             log.error("zone %s: not reloaded; the version of %s stays in service", after.name, since)
         return
     assert table is not None
-    took = f"in {after.duration:.2f} s, serial {table.table.meta['serial']}"
+    took = f"in {after.duration:.2f} s, serial {table.table.info.serial}"
     if before.table is None or before.name != after.name:
         log.info("zone %s: loaded %d entries from %s %s", after.name, after.entries, path, took)
         return
@@ -324,6 +323,6 @@ def _log_outcome(path: str, before: ZoneStatus, after: ZoneStatus) -> None:
         after.entries,
         table.added,
         table.removed,
-        table.table.meta["expired"],
+        table.table.info.expired,
         took,
     )

@@ -6,12 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from dnsbl_server.cli.lookup import describe, explain
-from dnsbl_server.dns.reversed import query_name
-from dnsbl_server.model.address import parse_address
+from dnsbl_server.model.address import Address, parse_address
 from dnsbl_server.supply.load import Load
 from tests.asking import ZONE
 from tests.conftest import NOW
@@ -47,7 +44,7 @@ def explained(load_texts: Callable[..., Load]) -> Explain:
     def make(address: str, now: float = NOW, text: str = TEXT) -> dict[str, Any]:
         load = load_texts(text, now=NOW)
         assert not load.problems.errors
-        (found,) = explain(list(load.zones.values()), *parse_address(address), now)
+        (found,) = explain(list(load.zones.values()), parse_address(address), now)
         return found
 
     return make
@@ -55,28 +52,6 @@ def explained(load_texts: Callable[..., Load]) -> Explain:
 
 def said(found: dict[str, Any]) -> str:
     return "\n".join(line for _, line in describe(found))
-
-
-@pytest.mark.parametrize(
-    ("address", "name"),
-    [
-        ("192.0.2.7", f"7.2.0.192.{ZONE}"),
-        ("0.0.0.255", f"255.0.0.0.{ZONE}"),
-        ("::ffff:192.0.2.7", f"7.2.0.192.{ZONE}"),
-        ("2001:db8::a", "a." + "0." * 23 + f"8.b.d.0.1.0.0.2.{ZONE}"),
-        ("::", "0." * 32 + ZONE),
-    ],
-)
-def test_the_name_that_a_client_asks_for(address: str, name: str) -> None:
-    assert query_name(*parse_address(address), ZONE) == name
-
-
-@given(st.integers(0, (1 << 128) - 1))
-@settings(max_examples=50, deadline=None)
-def test_a_query_name_is_the_address_reversed(number: int) -> None:
-    labels = query_name(6, number, ZONE).removesuffix(f".{ZONE}").split(".")
-    assert len(labels) == 32
-    assert int("".join(reversed(labels)), 16) == number
 
 
 @pytest.mark.parametrize(
@@ -174,9 +149,9 @@ def test_test_entries_say_so(explained: Explain, address: str) -> None:
 
 def test_every_zone_is_explained(load_texts: Callable[..., Load]) -> None:
     zones = list(load_texts(TEXT, OTHER).zones.values())
-    found = explain(zones, *parse_address("198.51.100.1"), NOW)
+    found = explain(zones, parse_address("198.51.100.1"), NOW)
     assert [(each["zone"], each["listed"]) for each in found] == [(ZONE, False), ("other.example.org", True)]
-    assert explain([], 4, 1, NOW) == []
+    assert explain([], Address(4, 1), NOW) == []
 
 
 @pytest.mark.parametrize(

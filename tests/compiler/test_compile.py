@@ -1,228 +1,189 @@
-"""RIB and table against a naive oracle: a scan over all entries for each address and each time."""
+"""The compiler: its tables against the naive oracle, counts, and the ends of the address space."""
 
-from datetime import UTC, datetime
-from ipaddress import IPv4Address, IPv6Address, summarize_address_range
-from typing import NamedTuple
+from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from dnsbl_server.compiler.compile import compile_zone
 from dnsbl_server.compiler.rib import ZoneRib
 from dnsbl_server.model.address import Net, parse_address
+from dnsbl_server.model.apex import Soa
+from dnsbl_server.model.entry import Entry
 from dnsbl_server.model.listing import Listing
 from dnsbl_server.model.problem import Place, Problems
-from dnsbl_server.model.zone import BlockList, Entry, Exclusion, Soa, Zone
+from dnsbl_server.model.subject import Subject
+from dnsbl_server.model.zone import BlockList, Zone
 from dnsbl_server.sources.values import parse_template
-from dnsbl_server.table._format import NO_LIST
+from dnsbl_server.supply.load import Load
+from dnsbl_server.table.info import ListInfo
 from dnsbl_server.table.table import ZoneTable
 from tests import oracle
+from tests.compiler.tables import find, loaded, reasons
 from tests.conftest import NOW
 
 PLACE = Place("zone.yaml", 1, 1)
-# Small windows of addresses, so that random nets overlap, touch and nest.
-BASES = {4: 0xC6336400, 6: 0x20010DB8 << 96}
-WINDOW = 64
-EXPIRIES = (-5, 0, 10, 20, 30)
-TIMES = (NOW, NOW + 9.5, NOW + 10, NOW + 20, NOW + 29, NOW + 31)
 
 
-class Outcome(NamedTuple):
-    """What an address is answered, without the texts' wording: the reasons stand for them."""
-
-    codes: tuple[int, ...]
-    ttl: int
-    texts: tuple[tuple[int, str], ...]
-
-
-@st.composite
-def nets(draw: st.DrawFn) -> Net:
-    version = draw(st.sampled_from((4, 6)))
-    first = draw(st.integers(0, WINDOW - 1))
-    size = draw(st.sampled_from((1, 1, 2, 4, 7, 16, 64)))
-    last = min(first + size, WINDOW) - 1
-    return Net(version, BASES[version] + first, BASES[version] + last)
-
-
-@st.composite
-def listings(draw: st.DrawFn) -> Listing:
-    expires = draw(st.sampled_from((None, None, *EXPIRIES)))
-    return Listing(
-        codes=tuple(draw(st.lists(st.sampled_from((0x7F000002, 0x7F000003)), min_size=1, max_size=2, unique=True))),
-        reason=draw(st.sampled_from(("spam", "ticket", "probe"))),
-        ttl=draw(st.sampled_from((60, 300))),
-        expires=None if expires is None else datetime.fromtimestamp(NOW + expires, UTC),
-    )
-
-
-def pieces(net: Net) -> list[tuple[int, int]]:
-    """The prefixes of a net by another implementation: first address and size."""
-    kind = IPv4Address if net.version == 4 else IPv6Address
-    found = summarize_address_range(kind(net.first), kind(net.last))
-    return [(int(each.network_address), each.num_addresses) for each in found]
-
-
-@st.composite
-def block_lists(draw: st.DrawFn, name: str) -> BlockList:
-    default = draw(listings())
-    entries: list[Entry] = []
-    taken: set[tuple[int, int, int]] = set()
-    for net in draw(st.lists(nets(), max_size=12)):
-        own = {(net.version, *piece) for piece in pieces(net)}
-        if not own & taken:  # one prefix stands in a list once
-            taken |= own
-            entries.append(Entry(*net, str(net), *PLACE, draw(st.one_of(st.just(default), listings()))))
-    block_list = BlockList(name, PLACE, default, parse_template("{reason}"), tuple(entries), draw(exclusions()))
-    return oracle.split(block_list, draw)
-
-
-def exclusions() -> st.SearchStrategy[tuple[Exclusion, ...]]:
-    return st.lists(nets().map(lambda net: Exclusion(net, str(net), PLACE)), max_size=3).map(tuple)
-
-
-@st.composite
-def zones(draw: st.DrawFn) -> Zone:
-    lists = tuple(draw(block_lists(f"list{number}")) for number in range(draw(st.integers(1, 4))))
-    return Zone("bl.example.org", PLACE, Soa("ns.example.org", "h.example.org"), lists, exclusions=draw(exclusions()))
-
-
-def scan(zone: Zone, version: int, number: int, now: float) -> tuple[Outcome | None, list[Entry]]:
-    """The oracle: what is answered, and the deciding entry of each list."""
-
-    def holds(net: Net) -> bool:
-        return net.version == version and net.first <= number <= net.last
-
-    deciding: list[tuple[int, Entry]] = []
-    for index, block_list in enumerate(zone.lists):
-        candidates = [
-            (size, order, entry)
-            for order, entry in enumerate(block_list.all_entries())
-            for first, size in (pieces(entry.net) if entry.version == version else [])
-            if first <= number < first + size
-            and (entry.listing.expires is None or entry.listing.expires.timestamp() > now)
-        ]
-        excluded = [*block_list.exclusions, *zone.exclusions]
-        if candidates and not any(holds(exclusion.net) for exclusion in excluded):
-            deciding.append((index, min(candidates)[2]))
-    if not deciding:
-        return None, []
-    codes = dict.fromkeys(code for _, entry in deciding for code in entry.listing.codes)
-    texts = tuple((index, entry.listing.reason) for index, entry in deciding)
-    return Outcome(tuple(codes), min(e.listing.ttl for _, e in deciding), texts), [entry for _, entry in deciding]
-
-
-def compiled(zone: Zone) -> tuple[ZoneRib, ZoneTable]:
-    problems = Problems()
-    rib = ZoneRib(zone, problems)
-    result = compile_zone(rib, 1, NOW, problems)
-    assert result is not None
-    assert not len(problems)
-    return rib, ZoneTable(result.table)
-
-
+@given(oracle.zones())
 @settings(max_examples=120, deadline=None)
-@given(zone=zones(), now=st.sampled_from(TIMES))
-def test_rib_and_table_say_what_a_scan_says(zone: Zone, now: float) -> None:
-    rib, table = compiled(zone)
-    for version, base in BASES.items():
-        for number in range(base - 1, base + WINDOW + 1):
-            expected, deciding = scan(zone, version, number, now)
-            answer = table.find(version, number, now)
-            found = Outcome(answer.codes, answer.ttl, answer.texts) if answer else None
-            assert found == expected
-            explained = rib.explain(version, number, now)
-            assert [match.entry for match in explained.deciding] == deciding
+def test_find_agrees_with_a_linear_scan_at_every_edge_and_time(zone: Zone) -> None:
+    problems = Problems()
+    compiled = compile_zone(ZoneRib(zone, problems), 1, NOW, problems)
+    assert compiled is not None
+    assert not list(problems)
+    table = ZoneTable(compiled.table)
+    times = oracle.moments(zone)
+
+    def check(subject: Subject, now: float) -> None:
+        answer = table.find(subject, now)
+        expected = oracle.say(zone, subject, now)
+        assert (answer and (answer.codes, answer.texts, answer.ttl)) == expected
+        if answer is None:
+            return
+        # The TTL of a client is cut at `expires`: nothing may change before it.
+        assert answer.expires == 0 or answer.expires > now
+        for later in times:
+            if now < later and not 0 < answer.expires <= later:
+                assert oracle.say(zone, subject, later) == expected
+        # And something does change then.
+        if answer.expires:
+            assert table.find(subject, answer.expires) != answer
+
+    oracle.for_all(zone, check)
 
 
-@settings(max_examples=80, deadline=None)
-@given(zone=zones(), number=st.integers(0, WINDOW - 1), version=st.sampled_from((4, 6)))
-def test_an_answer_expires_when_it_changes_and_not_before(zone: Zone, number: int, version: int) -> None:
-    _, table = compiled(zone)
-    answer = table.find(version, BASES[version] + number, NOW)
-    if answer is None:
-        return
-    ends = [NOW + each for each in EXPIRIES if each > 0]
-    until = [end for end in ends if end < (answer.expires or float("inf"))]
-    for end in until:
-        assert table.find(version, BASES[version] + number, end) == answer
-    if answer.expires:
-        assert table.find(version, BASES[version] + number, answer.expires) != answer
+@given(oracle.zones())
+@settings(max_examples=60, deadline=None)
+def test_intervals_are_sorted_and_disjoint(zone: Zone) -> None:
+    problems = Problems()
+    compiled = compile_zone(ZoneRib(zone, problems), 1, NOW, problems)
+    assert compiled is not None
+    table = ZoneTable(compiled.table)
+    for version in (4, 6):
+        spans = list(table.intervals(version))
+        assert all(first <= last for first, last in spans)
+        assert all(before[1] < after[0] for before, after in pairwise(spans))
+        # The only test entry is 127.0.0.2 and those of the codes; none of them is counted.
+        tests = sum(first >> 24 == 127 for first, _ in spans) if version == 4 else 0
+        assert sum(last - first + 1 for first, last in spans) - tests == compiled.addresses[version]
 
 
 @settings(max_examples=60, deadline=None)
-@given(zone=zones())
+@given(oracle.zones())
 def test_counts_are_those_of_the_entries(zone: Zone) -> None:
-    rib, table = compiled(zone)
-    expired = [
-        entry
-        for block_list in zone.lists
-        for entry in block_list.all_entries()
-        if entry.listing.expires and entry.listing.expires.timestamp() <= NOW
-    ]
-    assert table.meta["expired"] == len(expired)
-    for described, block_list in zip(table.meta["lists"], zone.lists, strict=True):
-        for version in (4, 6):
-            current = [e for e in block_list.all_entries() if e.version == version and e not in expired]
-            assert described[f"v{version}"] == len(current)
-    later = [e.listing.expires_at for each in zone.lists for e in each.all_entries() if e.listing.expires_at > NOW]
-    assert table.meta["next_expiry"] == min(later, default=0)
-    again = compile_zone(rib, 1, NOW, Problems())
-    assert again is not None
-    for version in (4, 6):
-        covered = sum(
-            scan(zone, version, number, NOW)[0] is not None for number in range(BASES[version], BASES[version] + WINDOW)
-        )
-        assert again.addresses[version] == covered
+    problems = Problems()
+    compiled = compile_zone(ZoneRib(zone, problems), 7, NOW, problems, ["a.yaml", "feed.txt"])
+    assert compiled is not None
+    info = ZoneTable(compiled.table).info
+    entries = [entry for block_list in zone.lists for entry in block_list.all_entries()]
+    current = [entry for entry in entries if oracle.is_current(entry, NOW)]
+    assert info.expired == compiled.expired == len(entries) - len(current)
+    for counts, block_list in zip(info.lists, zone.lists, strict=True):
+        own = [entry for entry in block_list.all_entries() if oracle.is_current(entry, NOW)]
+        versions = [entry.version for entry in own]
+        assert counts == ListInfo(block_list.name, versions.count(4), versions.count(6))
+    assert info.next_expiry == min((e.listing.expires_at for e in current if e.listing.expires_at), default=0)
+    assert (info.serial, info.as_of, info.sources) == (7, NOW, ("a.yaml", "feed.txt"))
+    assert (info.zone, info.ttl, info.negative_ttl) == (zone.name, zone.ttl, zone.negative_ttl)
+    assert (info.soa, info.ns, info.apex) == (zone.soa, zone.ns, zone.apex)
 
 
-def zone_of(*entries: str, code: int = 0x7F000002, exclude: tuple[str, ...] = ()) -> Zone:
-    listing = Listing((code,), "spam", 300)
-    made = []
-    for text in entries:
-        version, number = parse_address(text)
-        made.append(Entry(version, number, number, text, *PLACE, listing))
-    excluded = tuple(Exclusion(Net(*parse_address(text), parse_address(text)[1]), text, PLACE) for text in exclude)
-    block_list = BlockList("traps", PLACE, listing, parse_template("{ip}: {reason}"), tuple(made))
-    return Zone("bl.example.org", PLACE, Soa("ns.example.org", "h.example.org"), (block_list,), exclusions=excluded)
+EXPIRING = """\
+txt: "{reason}"
+entries:
+  - {net: 192.0.2.0/24, reason: network}
+  - {net: 192.0.2.0/25, reason: half, expires: 2026-11-23T00:00:20Z}
+  - {net: 192.0.2.7, reason: host, expires: 2026-11-23T00:00:10Z}
+  - {net: 192.0.2.8, reason: longer, expires: 2026-11-23T00:00:30Z}
+  - {net: 192.0.2.9, reason: over, expires: 2026-11-22}
+  - {net: 198.51.100.1, reason: alone, expires: 2026-11-23T00:00:10Z}
+"""
 
 
 @pytest.mark.parametrize(
-    ("address", "code", "listed"),
+    ("address", "seconds", "expected", "until"),
     [
-        ("127.0.0.2", 0x7F000002, True),
-        ("127.0.0.2", 0x7F00000A, True),  # always, whatever the codes
-        ("127.0.0.10", 0x7F00000A, True),
-        ("127.0.0.10", 0x7F000002, False),
-        ("127.0.0.1", 0x7F000002, False),
-        ("127.0.0.1", 0x7F00000A, False),
-        ("127.0.1.10", 0x7F00010A, False),  # only codes 127.0.0.N have a test address
-        ("::ffff:127.0.0.2", 0x7F000002, True),
-        ("::ffff:127.0.0.1", 0x7F000002, False),
-        ("127.255.255.254", 0x7F000002, False),
+        ("192.0.2.7", 0, ["host"], 10),
+        ("192.0.2.7", 9.9, ["host"], 10),
+        ("192.0.2.7", 10, ["half"], 20),
+        ("192.0.2.7", 20, ["network"], 0),
+        ("192.0.2.7", 1e9, ["network"], 0),
+        ("192.0.2.8", 25, ["longer"], 30),
+        ("192.0.2.8", 30, ["network"], 0),
+        ("192.0.2.9", 0, ["half"], 20),
+        ("192.0.2.200", 0, ["network"], 0),
+        ("198.51.100.1", 9, ["alone"], 10),
+        ("198.51.100.1", 10, [], 0),
     ],
 )
-@pytest.mark.parametrize("exclude", [(), ("127.0.0.2", "127.0.0.10")])
-def test_test_entries_come_from_the_codes(address: str, code: int, listed: bool, exclude: tuple[str, ...]) -> None:
-    _, table = compiled(zone_of("192.0.2.1", code=code, exclude=exclude))
-    version, number = parse_address(address)
-    answer = table.find(version, number, NOW)
-    assert (answer is not None) == listed
-    if answer is not None:
-        assert answer.codes == (number,)
-        assert [index for index, _ in answer.texts] == [NO_LIST]
-        assert "test entry" in answer.texts[0][1]
+def test_what_expires_uncovers_the_less_specific(
+    load_texts: Callable[..., Load], address: str, seconds: float, expected: list[str], until: int
+) -> None:
+    zone = loaded(load_texts, EXPIRING)
+    answer = find(zone, address, NOW + seconds)
+    assert reasons(answer) == expected
+    assert answer is None or answer.expires == (NOW + until if until else 0)
+    matches = zone.rib.explain(parse_address(address), NOW + seconds).deciding
+    assert [match.entry.listing.reason for match in matches if match.entry] == expected
 
 
-def test_a_prefix_twice_in_a_list_names_both_places() -> None:
-    listing = Listing((0x7F000002,), "", 300)
-    one = Entry(4, 1 << 24, 1 << 24, "1.0.0.0", "a.yaml", 3, 5, listing)
-    two = one._replace(text="::ffff:1.0.0.0", file="feed.txt", line=7, column=0)
-    block_list = BlockList("traps", PLACE, listing, parse_template(""), (one, two))
-    problems = Problems()
-    ZoneRib(Zone("bl.example.org", PLACE, Soa("a", "b"), (block_list,)), problems)
-    said = "feed.txt:7: ::ffff:1.0.0.0: listed twice in traps, first at a.yaml:3:5 as 1.0.0.0"
-    assert [str(problem) for problem in problems] == [said]
+def test_counts(load_texts: Callable[..., Load]) -> None:
+    more = "2001:db8::/64", "203.0.113.0-203.0.113.9", "{net: 203.0.113.99, expires: 2026-11-23}"
+    text = EXPIRING + "".join(f"  - {entry}\n" for entry in more)
+    zone = loaded(load_texts, text)
+    info = ZoneTable(zone.compiled.table).info
+    assert info.lists == (ListInfo("bl.example.org", 6, 1),)
+    assert info.entries == 7
+    assert info.expired == zone.compiled.expired == 2
+    assert info.next_expiry == NOW + 10
+    assert zone.compiled.addresses == {4: 256 + 1 + 10, 6: 1 << 64}
+
+
+@pytest.mark.parametrize(
+    "inner", ["192.0.2.0", "192.0.2.255", "192.0.2.128/25", "192.0.2.254/31", "192.0.2.1-192.0.2.255"]
+)
+def test_no_address_counts_twice(load_texts: Callable[..., Load], inner: str) -> None:
+    zone = loaded(load_texts, f"entries:\n  - 192.0.2.0/24\n  - {{net: {inner}, reason: inside}}\n")
+    assert zone.compiled.addresses == {4: 256, 6: 0}
+    spans = list(ZoneTable(zone.compiled.table).intervals(4))
+    assert all(before[1] < after[0] for before, after in pairwise(spans))
+
+
+def test_an_entry_cut_at_the_test_addresses_counts_once(load_texts: Callable[..., Load]) -> None:
+    zone = loaded(load_texts, "entries: [126.255.255.255-128.0.0.0]\n")
+    assert ZoneTable(zone.compiled.table).info.lists == (ListInfo("bl.example.org", 1, 0),)
+    assert zone.compiled.addresses[4] == 2
+
+
+def test_what_expired_in_1970_is_expired(load_texts: Callable[..., Load]) -> None:
+    zone = loaded(load_texts, "entries:\n  - {net: 192.0.2.1, expires: 1970-01-01}\n")
+    assert find(zone, "192.0.2.1") is None
+    assert not zone.rib.explain(parse_address("192.0.2.1"), NOW).deciding
+    assert zone.compiled.expired == 1
+
+
+@pytest.mark.parametrize(
+    "address", ["0.0.0.0", "255.255.255.255", "::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "192.0.2.0", "192.0.2.3"]
+)
+def test_the_first_and_last_address_can_be_listed(load_texts: Callable[..., Load], address: str) -> None:
+    ends = '0.0.0.0, 255.255.255.255, "::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 192.0.2.0/30'
+    assert find(loaded(load_texts, f"entries: [{ends}]\n"), address) is not None
+
+
+def test_lists_add_up_in_the_order_of_the_file(load_texts: Callable[..., Load]) -> None:
+    lists = """\
+lists:
+  - {name: z, code: [127.0.0.9, 127.0.0.2], txt: "z", entries: [192.0.2.0/24]}
+  - {name: a, code: [127.0.0.2, 127.0.0.4], txt: "a", entries: [{net: 192.0.2.1, ttl: 10}]}
+  - {name: m, code: 127.0.0.5, txt: "m", entries: [192.0.2.0/24], except: [192.0.2.1]}
+"""
+    answer = find(loaded(load_texts, lists), "192.0.2.1")
+    assert answer is not None
+    assert answer.codes == (0x7F000009, 0x7F000002, 0x7F000004)
+    assert answer.texts == ((0, "z"), (1, "a"))
+    assert answer.ttl == 10
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dnsbl_server.compiler._merge import lay_over, subtract
 from dnsbl_server.model._spans import Spans, duplicates, sorted_prefixes, union
-from dnsbl_server.model.address import BITS, Net, prefixes
+from dnsbl_server.model.address import BITS, Net, cidrs_of
 from tests import oracle
 
 Triple = tuple[int, int, int]
@@ -132,7 +132,7 @@ def test_prefixes_of_the_largest_ranges(version: int) -> None:
         found = [
             (first, end - first + 1) for first, end, _ in sorted_prefixes(version, [Spans(version, [(*net[1:], 9)])])
         ]
-        assert found == [(first, 1 << BITS[version] - length) for first, length in prefixes(net)]
+        assert found == [(first, 1 << BITS[version] - length) for first, length in cidrs_of(net)]
 
 
 @pytest.mark.parametrize("version", [4, 6])

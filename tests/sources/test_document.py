@@ -1,15 +1,11 @@
 """YAML as nodes that know their places, and what is said of YAML that we do not take."""
 
-import os
-from pathlib import Path
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dnsbl_server.model.problem import Problems
 from dnsbl_server.sources.document import MAX_DEPTH, Mapping, Node, Scalar, Sequence, read_document
-from dnsbl_server.sources.files import describe, open_regular, signature
 
 
 def _read(data: bytes) -> tuple[Node | None, list[str]]:
@@ -170,44 +166,3 @@ def test_any_bytes_are_a_node_or_a_problem(data: bytes) -> None:
     node, problems = _read(data)
     assert node is not None or problems
     assert all("\n" not in problem for problem in problems)
-
-
-def test_only_regular_files_are_opened(tmp_path: Path) -> None:
-    fifo = tmp_path / "fifo.yaml"
-    os.mkfifo(fifo)
-    for path, message in [
-        (fifo, "is not a regular file"),
-        (tmp_path, "is a directory"),
-        (Path(os.devnull), "is not a regular file"),
-        (tmp_path / "none", "no such file or directory"),
-        (tmp_path / ("x" * 300), "file name too long"),
-    ]:
-        with pytest.raises(OSError) as refused:
-            open_regular(str(path))
-        assert describe(refused.value) == message
-
-
-def test_refused_files_leave_no_descriptor_open(tmp_path: Path) -> None:
-    before = len(os.listdir("/proc/self/fd"))
-    for _ in range(20):
-        with pytest.raises(OSError):
-            open_regular(str(tmp_path))
-    assert len(os.listdir("/proc/self/fd")) == before
-
-
-def test_a_signature_tells_versions_apart(tmp_path: Path) -> None:
-    path = tmp_path / "a"
-    assert signature(str(path)) is None
-    assert signature("a\0b") is None
-    path.write_text("one")
-    one = signature(str(path))
-    assert one is not None
-    assert signature(str(path)) == one
-    os.utime(path, ns=(0, one[3] + 1))
-    touched = signature(str(path))
-    other = tmp_path / "b"
-    other.write_text("one")
-    assert touched is not None
-    os.utime(other, ns=(0, touched[3]))
-    os.replace(other, path)
-    assert len({one, touched, signature(str(path))}) == 3

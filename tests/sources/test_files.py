@@ -1,4 +1,4 @@
-"""What tells one version of a file from another: also an edit that keeps size and time, and a change of its mode."""
+"""Files on disk: which are opened, and what tells one version from another."""
 
 import os
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dnsbl_server.sources.files import signature
+from dnsbl_server.sources.files import open_regular, reason_of, signature
 from tests.reloading import wait_until
 
 
@@ -38,3 +38,44 @@ def test_no_change_goes_unseen(tmp_path: Path, change: Callable[[Path], None]) -
     assert after is not None
     assert before[:4] == after[:4]
     assert signature(str(tmp_path / "none")) is None
+
+
+def test_only_regular_files_are_opened(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo.yaml"
+    os.mkfifo(fifo)
+    for path, message in [
+        (fifo, "is not a regular file"),
+        (tmp_path, "is a directory"),
+        (Path(os.devnull), "is not a regular file"),
+        (tmp_path / "none", "no such file or directory"),
+        (tmp_path / ("x" * 300), "file name too long"),
+    ]:
+        with pytest.raises(OSError) as refused:
+            open_regular(str(path))
+        assert reason_of(refused.value) == message
+
+
+def test_refused_files_leave_no_descriptor_open(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        with pytest.raises(OSError):
+            open_regular(str(tmp_path))
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_signature_tells_versions_apart(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    assert signature(str(path)) is None
+    assert signature("a\0b") is None
+    path.write_text("one")
+    one = signature(str(path))
+    assert one is not None
+    assert signature(str(path)) == one
+    os.utime(path, ns=(0, one[3] + 1))
+    touched = signature(str(path))
+    other = tmp_path / "b"
+    other.write_text("one")
+    assert touched is not None
+    os.utime(other, ns=(0, touched[3]))
+    os.replace(other, path)
+    assert len({one, touched, signature(str(path))}) == 3

@@ -1,8 +1,7 @@
-"""List files: what a line means, and what damaged, foreign and hostile files are said to be."""
+"""List files: opened, decompressed and cut into blocks, whatever their format; and damaged and hostile ones."""
 
 import gzip
 import os
-from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
@@ -11,49 +10,32 @@ from hypothesis import strategies as st
 
 from dnsbl_server.model.address import Net
 from dnsbl_server.model.listing import Listing
-from dnsbl_server.model.problem import MAX_PER_FILE, Place, Problems
+from dnsbl_server.model.problem import Place, Problems
 from dnsbl_server.sources import listfile
-from dnsbl_server.sources.listfile import MAX_LINE, read_list_file
+from dnsbl_server.sources.listfile import read_list_file
+from dnsbl_server.sources.listreader import MAX_LINE
+from tests.annotated import AnnotatedReader
+from tests.sources.test_plain import BAD, GOOD, Line, single
 
-A = int(IPv4Address("192.0.2.1"))
 LISTING = Listing((0x7F000002,), "", 300)
-# Version, first and last address, and the number of the line.
-Line = tuple[int, int, int, int]
+
+
+def _quiet(path: str, count: int) -> None:
+    pass
+
+
+def _all(net: Net, text: str, place: Place) -> bool:
+    return True
 
 
 def _read(path: Path) -> tuple[list[Line], list[str]]:
     problems = Problems()
-    file = read_list_file(str(path), problems, lambda path, count: None, lambda net, text, place: True)
+    file = read_list_file(str(path), LISTING, problems, _quiet, _all)
     entries = list(file.entries(LISTING))
     assert len(file) == len(entries)
     assert {(entry.file, entry.column) for entry in entries} <= {(str(path), 0)}
     lines = [(entry.version, entry.first, entry.last, entry.line) for entry in entries]
     return lines, [str(problem).removeprefix(str(path) + ":").strip() for problem in problems]
-
-
-def _single(number: int) -> Line:
-    return 4, A, A, number
-
-
-GOOD: list[tuple[bytes, list[Line]]] = [
-    (b"", []),
-    (b"\n\n", []),
-    (b"# one\n; two\n   # three\n", []),
-    (b"192.0.2.1", [_single(1)]),
-    (b"192.0.2.1\n", [_single(1)]),
-    (b"\n192.0.2.1\n\n192.0.2.1\n", [_single(2), _single(4)]),
-    (b"192.0.2.1\r\n192.0.2.1\r\n", [_single(1), _single(2)]),
-    (b"\xef\xbb\xbf192.0.2.1\n", [_single(1)]),
-    (b"\xef\xbb\xbf192.0.2.1", [_single(1)]),
-    (b"  192.0.2.1\t# why\n", [_single(1)]),
-    (b"192.0.2.1;SBL123 # x\n", [_single(1)]),
-    (b"192.0.2.1 # caf\xc3\xa9 \xff\n", [_single(1)]),
-    (b"192.0.2.0/31\n", [(4, A - 1, A, 1)]),
-    (b"192.0.2.1 - 192.0.2.3\n", [(4, A, A + 2, 1)]),
-    (b"::ffff:192.0.2.1\n", [(4, A, A, 1)]),
-    (b"2001:db8::/32\n", [(6, 0x20010DB8 << 96, (0x20010DB9 << 96) - 1, 1)]),
-    (b"#" + b"x" * (MAX_LINE - 1) + b"\n192.0.2.1\n", [_single(2)]),
-]
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 7, 1 << 20])
@@ -69,33 +51,7 @@ def test_what_lines_mean(
 
 
 @pytest.mark.parametrize("chunk", [1, 100, 5000, 1 << 20])
-@pytest.mark.parametrize(
-    ("data", "lines", "problems"),
-    [
-        (
-            b"192.0.2.1\n10.0.0.0/33\n192.0.2.1\n  192.0.2.1/24 # x\n",
-            [_single(1), _single(3)],
-            [
-                "2:1: 10.0.0.0/33: prefix length must be 0 to 32",
-                "4:3: 192.0.2.1/24: host bits are set; the network is 192.0.2.0/24",
-            ],
-        ),
-        (b"192.0.2.1 192.0.2.2\n", [], ["1:1: 192.0.2.1 192.0.2.2: not an address, CIDR or range"]),
-        (b"192.0.2.1,\n", [], ["1:1: 192.0.2.1,: not an address, CIDR or range"]),
-        (b"0.0.0.0/0\n", [], ["1:1: 0.0.0.0/0: covers the whole IPv4 Internet"]),
-        (b"192.0.2.1\0\n", [], ["1:1: 192.0.2.1\\x00: not an address, CIDR or range"]),
-        (b"\x1b[31m\n", [], ["1:1: \\x1b[31m: not an address, CIDR or range"]),
-        (b"x" * MAX_LINE + b"\n192.0.2.1\n", [_single(2)], None),
-        (b"192.0.2.1\n" + b"x" * (MAX_LINE + 1) + b"\n192.0.2.1\n", [_single(1), _single(3)], ["2: longer than"]),
-        (b"1" * 3_000 * 20 + b"\n192.0.2.1\n192.0.2.1", [_single(2), _single(3)], ["1: longer than"]),
-        (b"192.0.2.1\n" + b"1" * 60_000, [_single(1)], ["2: longer than"]),
-        (
-            b"1" * 60_000 + b"\n" + b"2" * 60_000 + b"\n192.0.2.1\nx\n",
-            [_single(3)],
-            ["1: longer than", "2: longer than", "4:1: x: not an address"],
-        ),
-    ],
-)
+@pytest.mark.parametrize(("data", "lines", "problems"), BAD)
 def test_each_bad_line_is_a_problem_with_its_number(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -116,26 +72,6 @@ def test_each_bad_line_is_a_problem_with_its_number(
     assert len(found) == len(problems)
     for said, expected in zip(sorted(found), sorted(problems), strict=True):
         assert said.startswith(expected)
-
-
-PAGE = b"<!DOCTYPE html>\n<html><head><title>503 Service Unavailable</title></head>\n<body>Try again</body></html>\n"
-
-
-def test_a_web_page_in_place_of_a_list_is_refused_line_by_line(tmp_path: Path) -> None:
-    path = tmp_path / "list"
-    path.write_bytes(PAGE)
-    lines, problems = _read(path)
-    assert lines == []
-    assert [problem.split(": ")[0] for problem in problems] == ["1:1", "2:1", "3:1"]
-    assert all(problem.endswith("not an address, CIDR or range") for problem in problems)
-
-
-def test_a_list_of_rubbish_does_not_fill_the_memory(tmp_path: Path) -> None:
-    path = tmp_path / "list"
-    path.write_bytes(b"rubbish\n" * 5_000)
-    lines, problems = _read(path)
-    assert lines == []
-    assert len(problems) == MAX_PER_FILE
 
 
 PACKED = gzip.compress(b"192.0.2.1\n" * 1_000, mtime=0)
@@ -167,7 +103,7 @@ def test_damaged_gzip_is_said_to_be_that(tmp_path: Path, data: bytes) -> None:
 def test_several_gzip_members_are_one_list(tmp_path: Path) -> None:
     path = tmp_path / "list"
     path.write_bytes(gzip.compress(b"192.0.2.1\n19") + gzip.compress(b"2.0.2.1\n"))
-    assert _read(path) == ([_single(1), _single(2)], [])
+    assert _read(path) == ([single(1), single(2)], [])
 
 
 def test_one_endless_line_in_gzip_is_one_problem(tmp_path: Path) -> None:
@@ -204,7 +140,7 @@ def test_progress_tells_how_many_lines_were_read(tmp_path: Path, monkeypatch: py
     path = tmp_path / "list"
     path.write_bytes(b"192.0.2.1\n" * 10)
     told: list[tuple[str, int]] = []
-    read_list_file(str(path), Problems(), lambda path, count: told.append((path, count)), lambda net, text, place: True)
+    read_list_file(str(path), LISTING, Problems(), lambda path, count: told.append((path, count)), _all)
     counts = [count for _, count in told]
     assert {file for file, _ in told} == {str(path)}
     assert counts == sorted(counts)
@@ -223,28 +159,21 @@ def test_any_bytes_are_nets_or_problems(data: bytes, tmp_path_factory: pytest.Te
     assert lines or problems or not any(text.decode("latin-1").strip() for text in meant)
 
 
-def test_problems_come_in_the_order_of_the_lines(tmp_path: Path) -> None:
+@pytest.mark.parametrize("chunk", [1, 3, 1 << 20])
+def test_a_format_is_read_by_its_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+    monkeypatch.setattr(listfile, "_CHUNK", chunk)
     path = tmp_path / "list"
-    path.write_bytes(b"x\n127.0.0.1\n" + b"y" * 5_000 + b"\n192.0.2.1\n10.0.0.0/7\nz\n")
+    path.write_bytes(b"192.0.2.0/24\n192.0.2.7 | spam | 127.0.0.3 | 60 | -\n!192.0.2.9\nend 3")
     problems = Problems()
-
-    def accept(net: Net, text: str, place: Place) -> bool:
-        problems.warning(place, text, "odd")
-        return text != "127.0.0.1"
-
-    file = read_list_file(str(path), problems, lambda path, count: None, accept)
-    assert [problem.place.line for problem in problems] == [1, 2, 3, 5, 6]
-    assert [entry.line for entry in file.entries(LISTING)] == [4, 5]
-
-
-def test_a_list_file_knows_its_entries(tmp_path: Path) -> None:
-    path = tmp_path / "list"
-    path.write_bytes(b"2001:DB8::/48\n192.0.2.4-192.0.2.7\n\n192.0.2.8-192.0.2.10\n2001:db8:1::1\n")
-    file = read_list_file(str(path), Problems(), lambda path, count: None, lambda net, text, place: True)
-    assert [(entry.line, entry.text, entry.listing) for entry in file.entries(LISTING)] == [
-        (1, "2001:db8::/48", LISTING),
-        (2, "192.0.2.4/30", LISTING),
-        (4, "192.0.2.8-192.0.2.10", LISTING),
-        (5, "2001:db8:1::1", LISTING),
+    file = read_list_file(str(path), LISTING, problems, _quiet, _all, AnnotatedReader)
+    assert not list(problems)
+    own = Listing((0x7F000003,), "spam", 60)
+    assert [(each.text, each.line, each.listing) for each in file.entries(LISTING)] == [
+        ("192.0.2.0/24", 1, LISTING),
+        ("192.0.2.7", 2, own),
     ]
-    assert (len(file), len(file.nets[4]), len(file.nets[6])) == (4, 2, 2)
+    assert [str(file.exclusion(4, row).place) for row in range(len(file.excluded[4]))] == [f"{path}:3"]
+    # A reader can say at the end that something is missing.
+    path.write_bytes(b"192.0.2.0/24\n")
+    read_list_file(str(path), LISTING, problems, _quiet, _all, AnnotatedReader)
+    assert [str(problem) for problem in problems] == [f"{path}:1: the last line is missing"]

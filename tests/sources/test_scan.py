@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from dnsbl_server.model._spans import Spans
 from dnsbl_server.model.address import LOOPBACK_FIRST, LOOPBACK_LAST, MAPPED_FIRST, MAPPED_LAST, Net, parse_net
 from dnsbl_server.sources._scan import scan
-from dnsbl_server.sources.listfile import MAX_LINE
-from dnsbl_server.sources.zonefile import LARGE_NET
+from dnsbl_server.sources.listable import LARGE_NET
+from dnsbl_server.sources.listreader import MAX_LINE
 
 Row = tuple[int, int, int, int]
 

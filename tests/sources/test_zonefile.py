@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from dnsbl_server.model.address import parse_net
+from dnsbl_server.model.address import parse_address, parse_net
+from dnsbl_server.model.apex import Apex, Soa
+from dnsbl_server.model.entry import Exclusion
 from dnsbl_server.model.listing import Listing
 from dnsbl_server.model.problem import Place, Problems
-from dnsbl_server.model.zone import Apex, Exclusion, Soa, Zone
+from dnsbl_server.model.zone import Zone
 from dnsbl_server.sources.values import parse_template
 from dnsbl_server.sources.zonefile import read_zone_file
 from dnsbl_server.supply.load import Load, load
@@ -102,7 +104,7 @@ def test_the_full_zone_means_what_it_says(monkeypatch: pytest.MonkeyPatch) -> No
     traps, dynamic = zone.lists
     assert (traps.name, traps.place) == ("traps", Place("full.yaml", 14, 11))
     assert traps.listing == Listing((0x7F000002,), "unsolicited mail", 300)
-    assert traps.text == parse_template("{ip} hit our spam traps: {reason}. https://bl.example.org/?ip={ip}")
+    assert traps.template == parse_template("{ip} hit our spam traps: {reason}. https://bl.example.org/?ip={ip}")
     own = Listing(
         (0x7F000003,),
         "snowshoe range, ticket 4711",
@@ -144,7 +146,7 @@ def test_top_level_keys_are_a_list_named_after_the_zone(tmp_path: Path) -> None:
     (only,) = zone.lists
     assert only.name == "bl.example.org"
     assert only.listing == Listing((0x7F000007,), "spam", 300)
-    assert only.text == parse_template("{reason}")
+    assert only.template == parse_template("{reason}")
     assert [exclusion.text for exclusion in only.exclusions] == ["192.0.2.25"]
     assert zone.exclusions == ()
 
@@ -240,7 +242,7 @@ def test_loopback_is_cut_out_of_every_entry(
     assert result.problems.errors == []
     (loaded,) = result.zones.values()
     edges = ["126.255.255.255", "127.0.0.0", "127.0.0.1", "127.0.0.3", "127.255.255.255", "128.0.0.0"]
-    found = [edge for edge in edges if loaded.rib.explain(4, int(IPv4Address(edge)), NOW).deciding]
+    found = [edge for edge in edges if loaded.rib.explain(parse_address(edge), NOW).deciding]
     assert found == listed
     assert loaded.compiled.addresses == {4: count, 6: 0}
 
@@ -308,3 +310,67 @@ def test_numbers_are_those_of_the_address_library(tmp_path: Path) -> None:
         (4, int(IPv4Address("192.0.2.1")), int(IPv4Address("192.0.2.1"))),
         (6, int(IPv6Address("2001:db8::1")), int(IPv6Address("2001:db8::1"))),
     ]
+
+
+# The text of the file, and what is said of it: line:column: value: message.
+BROKEN = [
+    ("", "1:1: the file is empty"),
+    ("# nothing\n", "1:1: the file is empty"),
+    ("- 192.0.2.1\n", "1:1: a zone file is a mapping with the keys zone, "),
+    ("entries: [192.0.2.1]\n", "1:1: the key zone is missing"),
+    (HEAD, "1:1: the zone lists nothing: it needs entries, files or lists"),
+    (HEAD + "entires: [192.0.2.1]\nfiles: []\n", "2:1: entires: unknown key; did you mean entries?"),
+    (HEAD + "zone: other.example\nentries: []\n", "2:1: zone: duplicate key, first at {file}:1:1"),
+    (HEAD + "ttl:\nentries: []\n", "2:5: the value is missing"),
+    (HEAD + "ttl: [1, 2]\nentries: []\n", "2:6: expected a single value"),
+    (HEAD + "ttl: 1:20\nentries: []\n", "2:6: 1:20: not a duration"),
+    (HEAD + "ttl: 2147483648\nentries: []\n", "2:6: 2147483648: a TTL is at most 2147483647 seconds"),
+    (HEAD + "ttl: -5\nentries: []\n", "2:6: -5: not a duration"),
+    ("zone: bl..example\nentries: []\n", "1:7: bl..example: a domain name has no empty label"),
+    ("zone: bl-.example\nentries: []\n", "1:7: bl-.example: not a domain name"),
+    (
+        f"zone: {'x' * 64}.example\nentries: []\n",
+        "1:7: " + "x" * 57 + "...: label xxxxxxxxxxxxxxxxxxxx... is longer than 63",
+    ),
+    ("zone: .\nentries: []\n", "1:7: .: a domain name has at least one label"),
+    (f"zone: {'.'.join(['x' * 60] * 4)}\nentries: []\n", "1:7: " + "x" * 57 + "...: too long"),
+    (HEAD + "soa: {rname: a@b.example}\nentries: []\n", "2:14: a@b.example: not a domain name"),
+    (HEAD + "soa: {minimum: 60}\nentries: []\n", "2:7: minimum: unknown key"),
+    (HEAD + "apex: {mx: [mx.example.org]}\nentries: []\n", "2:13: mx.example.org: an MX is a preference"),
+    (HEAD + "apex: {a: ['::1']}\nentries: []\n", "2:12: ::1: not an IPv4 address"),
+    (HEAD + "apex: {aaaa: [192.0.2.1]}\nentries: []\n", "2:15: 192.0.2.1: not an IPv6 address"),
+    (HEAD + "ns: [a.example, A.example.]\nentries: []\n", "2:17: A.example.: stands twice, first at {file}:2:6"),
+    (HEAD + "lists:\n  - entries: []\n", "3:5: the list has no name"),
+    (HEAD + "lists:\n  - name: a\n", "3:5: the list needs entries or files"),
+    (HEAD + "lists:\n  - {name: a b, entries: []}\n", "3:12: a b: a list name is"),
+    (
+        HEAD + "lists:\n  - {name: a, entries: []}\n  - {name: a, entries: []}\n",
+        "4:12: a: two lists with one name, first at {file}:3:12",
+    ),
+    (HEAD + "lists: []\n", "2:1: lists: the zone lists nothing: lists is empty"),
+    (HEAD + "code: 127.0.0.3\nlists:\n  - {name: a, entries: []}\n", "2:1: code: does not go with lists"),
+    (HEAD + "entries: &a [10.0.0.1]\n", "2:10: &a: anchors are not supported"),
+    (HEAD + "entries: *a\n", "2:10: *a: aliases are not supported"),
+    (HEAD + "<<: {ttl: 5m}\nentries: []\n", "2:1: <<: merge keys are not supported"),
+    (HEAD + "entries: !!set {10.0.0.1}\n", "2:10: tag:yaml.org,2002:set: tags are not supported"),
+    (HEAD + "---\nzone: b.example\n", "2:1: ---: a file holds one document"),
+    (HEAD + "? [a]\n: b\n", "2:3: a key is a word, not a list or a mapping"),
+    (HEAD + "entries: [10.0.0.1\n", "not valid YAML"),
+    (HEAD + "entries: " + "[" * 100000, "2:25: nested deeper than 16 levels"),
+    (HEAD + "ttl: \x01\n", "2:6: U+0001: character not allowed"),
+]
+
+
+def said_of(result: Load, directory: Path) -> list[str]:
+    return [str(problem).replace(f"{directory}/z0.yaml:", "", 1) for problem in result.problems]
+
+
+@pytest.mark.parametrize(("text", "expected"), BROKEN)
+def test_broken(load_texts: Callable[..., Load], tmp_path: Path, text: str, expected: str) -> None:
+    result = load_texts(text)
+    assert not result.zones
+    expected = expected.replace("{file}", str(tmp_path / "z0.yaml")).replace("{dir}", str(tmp_path))
+    assert any(
+        expected in line and (line.startswith(expected) or not expected[0].isdigit())
+        for line in said_of(result, tmp_path)
+    ), said_of(result, tmp_path)

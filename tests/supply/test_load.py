@@ -13,7 +13,9 @@ from dnsbl_server.table.table import ZoneTable
 from tests.conftest import NOW
 
 LoadTexts = Callable[..., Load]
-ZONE = "zone: bl.example.org\nentries: [192.0.2.1]\n"
+HEAD = "zone: bl.example.org\n"
+ZONE = HEAD + "entries: [192.0.2.1]\n"
+LIST = HEAD + "entries:\n  - "
 
 
 def _quiet(path: str, count: int) -> None:
@@ -33,7 +35,7 @@ def _said(result: Load, folder: Path) -> list[str]:
 
 
 def _serial(result: Load, path: Path) -> int:
-    return int(ZoneTable(result.zones[str(path)].compiled.table).meta["serial"])
+    return ZoneTable(result.zones[str(path)].compiled.table).info.serial
 
 
 def test_a_directory_means_its_yaml_files(tmp_path: Path) -> None:
@@ -260,3 +262,31 @@ def test_a_file_that_never_rests_is_given_up(tmp_path: Path, monkeypatch: pytest
     assert 2 <= len(reads) <= 10
     assert result.zones == {}
     assert result.problems.errors
+
+
+def test_all_problems_of_all_files_come_in_one_run(load_texts: Callable[..., Load], tmp_path: Path) -> None:
+    (tmp_path / "feed.txt").write_text("10.0.0.1\noops\n10.0.0.300 # x\n")
+    broken = LIST + "10.0.0.1/8\n  - 10.0.0.x\nttl: x\nfiles: [feed.txt]\n"
+    result = load_texts(
+        broken, HEAD.replace("bl", "b2") + "entries: [1.2.3.4/0]\n", HEAD.replace("bl", "b3") + "entries: [10.0.0.9]\n"
+    )
+    places = [str(problem.place).removeprefix(f"{tmp_path}/") for problem in result.problems]
+    assert places == ["z0.yaml:5:6", "z0.yaml:3:5", "z0.yaml:4:5", "feed.txt:2:1", "feed.txt:3:1", "z1.yaml:2:11"]
+    assert [loaded.zone.name for loaded in result.zones.values()] == ["b3.example.org"]
+
+
+def test_two_files_for_one_zone(load_texts: Callable[..., Load], tmp_path: Path) -> None:
+    result = load_texts(LIST + "10.0.0.1\n", "zone: BL.example.org.\nentries: [10.0.0.2]\n")
+    said = [str(problem) for problem in result.problems]
+    assert said == [
+        f"{tmp_path}/z1.yaml:1:7: bl.example.org: two files for one zone, the other is {tmp_path}/z0.yaml:1:7"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "refused"), [("2", True), ("a", True), ("2.0.192", True), ("zz", False), ("traps", False), ("256", False)]
+)
+def test_a_zone_cannot_hide_addresses_of_another(load_texts: Callable[..., Load], name: str, refused: bool) -> None:
+    result = load_texts(LIST + "10.0.0.1\n", f"zone: {name}.bl.example.org\nentries: []\n")
+    assert bool(result.problems.errors) == refused
+    assert len(result.zones) == (1 if refused else 2)

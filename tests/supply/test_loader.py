@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from dnsbl_server.model.address import Address
 from dnsbl_server.supply.load import Load, load
 from dnsbl_server.supply.loader import Loaded, Loader, LoaderError
 from dnsbl_server.table.table import ZoneTable
@@ -80,12 +81,12 @@ def test_the_tables_are_those_of_load(tmp_path: Path, zone_file: str) -> None:
     files = [zone_file, str(other)]
     loaded = run(files)
     assert [table.file for table in loaded.tables] == files
-    made_at = loaded.tables[0].table.meta["as_of"]
+    made_at = loaded.tables[0].table.info.as_of
     assert abs(made_at - time.time()) < LONG
     expected = load(files, made_at, lambda path, count: None)
     for table in loaded.tables:
         assert os.pread(table.descriptor, table.table.size + 1, 0) == expected.zones[table.file].compiled.table
-        assert table.table.meta["zone"] == expected.zones[table.file].zone.name
+        assert table.table.info.zone == expected.zones[table.file].zone.name
         table.close()
     assert loaded.sources == expected.sources
     assert not len(loaded.problems)
@@ -125,7 +126,7 @@ def test_tables_are_sealed(zone_file: str) -> None:
             change()
     table.close()
     # The table outlives its descriptor.
-    assert table.table.find(4, 0xC0000201, 0.0)
+    assert table.table.find(Address(4, 0xC0000201), 0.0)
 
 
 def test_changes_count_from_the_table_before(tmp_path: Path, zone_file: str) -> None:
@@ -135,7 +136,7 @@ def test_changes_count_from_the_table_before(tmp_path: Path, zone_file: str) -> 
     served = {"bl.example.org": zone_file}
     (new,) = Loader(LONG).run([zone_file], served, {"bl.example.org": old.descriptor}).tables
     assert (new.added, new.removed) == (3, 2)
-    assert new.table.meta["serial"] == old.table.meta["serial"], "the serial went back"
+    assert new.table.info.serial == old.table.info.serial, "the serial went back"
     old.close()
     new.close()
 

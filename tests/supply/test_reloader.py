@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from dnsbl_server.engine.service import Service
+from dnsbl_server.model.address import Address
 from dnsbl_server.supply import reload, watch
 from dnsbl_server.supply.load import find_zone_files, load
 from dnsbl_server.supply.loader import Loaded, Loader, LoaderError, SealedTable
@@ -133,7 +134,7 @@ def test_zones_stay_in_service_while_the_loader_fails(zones: Path, monkeypatch: 
             assert service_of(reloader).snapshot is snapshot
             await until(lambda: service_of(reloader).snapshot is not snapshot, "the new zone")
             (zone,) = service_of(reloader).snapshot.zones.values()
-            assert zone.table.find(4, 0xC0000202, time.time())
+            assert zone.table.find(Address(4, 0xC0000202), time.time())
 
     asyncio.run(main())
 

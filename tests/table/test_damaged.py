@@ -11,6 +11,7 @@ import zlib
 from array import array
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from random import Random
 
@@ -21,13 +22,17 @@ from hypothesis import strategies as st
 from dnsbl_server.answer import _probe
 from dnsbl_server.answer._directory import Directory
 from dnsbl_server.dns.reversed import query_name
+from dnsbl_server.model.address import Address
 from dnsbl_server.table import _sections
 from dnsbl_server.table._format import NO_LIST
-from dnsbl_server.table.table import Answer, Intervals, TableError, ZoneTable, pack
+from dnsbl_server.table.info import ListInfo
+from dnsbl_server.table.layout import Answer, Intervals, TableError
+from dnsbl_server.table.pack import pack
+from dnsbl_server.table.table import ZoneTable
 from tests.asking import header, name_of, opt, question
 from tests.conftest import NOW
 from tests.sameness import EXAMPLES, Both
-from tests.table.test_table import NO_V4, NO_V6, columns4, columns6
+from tests.table.test_table import INFO, NO_V4, NO_V6, columns4, columns6
 
 Sections = dict[str, bytes]
 
@@ -38,21 +43,11 @@ NAMES = (
     *("offsets", "answers", "texts", "prints"),
 )
 BODY = HEADER.size + len(NAMES) * PLACE.size
-META = {
-    "zone": "bl.example.org",
-    "serial": 7,
-    "soa": ["ns1.example.org", "hostmaster.example.org", 3600, 600, 604800],
-    "ttl": 300,
-    "negative_ttl": 60,
-    "ns": ["ns1.example.org"],
-    "apex": {"a": ["192.0.2.80"], "aaaa": [], "mx": [[10, "mx.example.org"]], "txt": ["a list"]},
-    "lists": [{"name": "traps", "v4": 3, "v6": 1}, {"name": "dynamic", "v4": 0, "v6": 0}],
-}
 SOON = int(NOW) + 10
 PLAIN = Answer((0x7F000002,), ((0, "\0 is listed"),), 300)
 # Each is followed by the one before it.
 CHAIN = (PLAIN, *(Answer((0x7F000002 + number,), ((1, "\0"),), 60, SOON - number, number) for number in range(1, 6)))
-MANY_LISTS = [{"name": f"list{number}", "v4": 1, "v6": 0} for number in range(30)]
+MANY_LISTS = tuple(ListInfo(f"list{number}", 1, 0) for number in range(30))
 ALL_LISTS = Answer(
     tuple(range(0x7F000002, 0x7F000020)), tuple((number, f"\0: {number} " * 9) for number in range(30)), 5
 )
@@ -70,18 +65,17 @@ def hosts(count: int) -> list[tuple[int, int, int]]:
 
 
 TABLES = {
-    "empty": pack(META, NO_V4, NO_V6, (), b""),
-    "one address": pack(META, columns4((0xC0000201, 0xC0000201, 1)), NO_V6, (PLAIN,), b"\1\2\3"),
-    "all of it": pack(META, columns4((0, 0xFFFFFFFF, 1)), columns6((0, (1 << 128) - 1, 1)), (PLAIN,), b""),
-    "a chain of expiries": pack(META, columns4((9, 20, 6), (21, 21, 3)), columns6((9, 9, 6)), CHAIN, bytes(9)),
-    "many lists": pack({**META, "lists": MANY_LISTS}, columns4((9, 9, 1)), columns6((9, 9, 1)), (ALL_LISTS,), b""),
-    "IPv6": pack(META, NO_V4, columns6(*((n << 90, (n << 90) + n, n % 3 + 1) for n in range(1, 40))), MIXED, b""),
-    "both": pack(META, columns4(*hosts(10)), columns6((0, 5, 1), (1 << 64, (1 << 64) + 1, 3)), MIXED, bytes(33)),
-    "an index of 10 bits": pack(META, columns4(*hosts(600)), NO_V6, MIXED, bytes(1800)),
-    "an index of 16 bits": pack(META, columns4(*hosts(40000)), NO_V6, MIXED, b""),
+    "empty": pack(INFO, NO_V4, NO_V6, (), b""),
+    "one address": pack(INFO, columns4((0xC0000201, 0xC0000201, 1)), NO_V6, (PLAIN,), b"\1\2\3"),
+    "all of it": pack(INFO, columns4((0, 0xFFFFFFFF, 1)), columns6((0, (1 << 128) - 1, 1)), (PLAIN,), b""),
+    "a chain of expiries": pack(INFO, columns4((9, 20, 6), (21, 21, 3)), columns6((9, 9, 6)), CHAIN, bytes(9)),
+    "many lists": pack(replace(INFO, lists=MANY_LISTS), columns4((9, 9, 1)), columns6((9, 9, 1)), (ALL_LISTS,), b""),
+    "IPv6": pack(INFO, NO_V4, columns6(*((n << 90, (n << 90) + n, n % 3 + 1) for n in range(1, 40))), MIXED, b""),
+    "both": pack(INFO, columns4(*hosts(10)), columns6((0, 5, 1), (1 << 64, (1 << 64) + 1, 3)), MIXED, bytes(33)),
+    "an index of 10 bits": pack(INFO, columns4(*hosts(600)), NO_V6, MIXED, bytes(1800)),
+    "an index of 16 bits": pack(INFO, columns4(*hosts(40000)), NO_V6, MIXED, b""),
 }
 SMALL = [shape for shape, buffer in TABLES.items() if len(buffer) < 10000]
-_WRONG_META = (AttributeError, LookupError, TypeError, ValueError, struct.error)
 # What stands at the border of something, or is no address, number or offset at all.
 BORDERS = (
     0,
@@ -209,9 +203,6 @@ def misplace(random: Random, buffer: bytes) -> bytes:
 DAMAGES: tuple[Callable[[Random, bytes], bytes], ...] = (flip, put_word, put_word, swap_words, resize, swap, misplace)
 
 
-_METAS = {sections_of(buffer)["meta"] for buffer in TABLES.values()}
-
-
 # What must hold -------------------------------------------------------------------------------------------------------
 
 
@@ -222,19 +213,20 @@ def memory_of(sections: Mapping[str, bytes]) -> dict[str, memoryview]:
 
 def packets(random: Random, table: ZoneTable, count: int) -> Iterator[bytes]:
     """Queries for addresses at and around the intervals of a table, and for others."""
-    zone = table.meta["zone"]
+    zone = table.info.zone
     edges = [
-        (version, (edge + step) % (1 << (32 if version == 4 else 128)))
+        Address(version, (edge + step) % (1 << (32 if version == 4 else 128)))
         for version in (4, 6)
         for interval in islice(table.intervals(version), 50)
         for edge in interval
         for step in (-1, 0, 1)
     ]
     for _ in range(count):
-        version, number = random.choice([*edges, (4, random.getrandbits(32)), (6, random.getrandbits(128))])
-        if version == 4 and random.random() < 0.2:
-            version, number = 6, 0xFFFF << 32 | number
-        name = name_of(query_name(version, number, zone).rstrip("."))
+        anywhere = (Address(4, random.getrandbits(32)), Address(6, random.getrandbits(128)))
+        address = random.choice([*edges, *anywhere])
+        if address.version == 4 and random.random() < 0.2:
+            address = Address(6, 0xFFFF << 32 | address.number)
+        name = name_of(query_name(address, zone).rstrip("."))
         has_edns = random.random() < 0.5
         edns = opt(random.choice((512, 1232, 4096)), flags=random.choice((0, 0x8000))) if has_edns else b""
         yield header(counts=(1, 0, 0, has_edns)) + question(name, random.choice((1, 16, 16, 255, 28))) + edns
@@ -249,13 +241,8 @@ def check(random: Random, buffer: bytes, count: int = 12) -> bool:
         table = ZoneTable(buffer)
     except TableError:
         return False
-    try:
-        both = Both([table])
-    except _WRONG_META:
-        # What only Python reads is Python's to refuse, and nothing is taken into service then.
-        assert sections_of(buffer)["meta"] not in _METAS
-        return False
-    apart = Directory([_sections.Sections(memory_of(sections_of(buffer)), len(table.meta["lists"]))])
+    both = Both([table])
+    apart = Directory([_sections.Sections(memory_of(sections_of(buffer)), len(table.info.lists))])
     for packet in packets(random, table, count):
         now = random.choice((NOW, SOON - 2.5, float(SOON), SOON + 10.0, 0.0, 1e12))
         tcp = random.random() < 0.3
@@ -310,16 +297,16 @@ def changed(shape: str, **changes: Callable[[bytes], bytes]) -> bytes:
     return assemble({**sections, **{name: change(sections[name]) for name, change in changes.items()}})
 
 
-def put(at: int, word: bytes) -> Callable[[bytes], bytes]:
+def over(at: int, word: bytes) -> Callable[[bytes], bytes]:
     return lambda section: section[:at] + word + section[at + len(word) :]
 
 
-def cut(count: int) -> Callable[[bytes], bytes]:
+def shorter(count: int) -> Callable[[bytes], bytes]:
     return lambda section: section[:-count]
 
 
 def make(*answers: Answer, v4: Intervals = NO_V4, v6: Intervals = NO_V6) -> bytes:
-    return pack(META, v4, v6, answers, b"")
+    return pack(INFO, v4, v6, answers, b"")
 
 
 # Each breaks one rule, and no other that is looked at before it.
@@ -330,38 +317,38 @@ REFUSED = {
     "IPv4: not sorted": make(PLAIN, v4=columns4((20, 30, 1), (0, 10, 1))),
     "IPv4: answer 0": make(PLAIN, v4=columns4((0, 10, 0))),
     "IPv4: an answer behind the last": make(PLAIN, v4=columns4((0, 10, 2))),
-    "IPv4: fewer ends than starts": changed("both", end4=cut(8)),
-    "IPv4: fewer starts than ends": changed("both", first4=cut(4), index4=put(0, bytes(8))),
+    "IPv4: fewer ends than starts": changed("both", end4=shorter(8)),
+    "IPv4: fewer starts than ends": changed("both", first4=shorter(4), index4=over(0, bytes(8))),
     "IPv6: the end before the start": make(PLAIN, v6=columns6((20, 10, 1))),
     "IPv6: two with an address in common": make(PLAIN, v6=columns6((0, 10, 1), (10, 20, 1))),
     "IPv6: one in another": make(PLAIN, v6=columns6((0, 30, 1), (10, 20, 1))),
     "IPv6: not sorted": make(PLAIN, v6=columns6((20, 30, 1), (0, 10, 1))),
     "IPv6: answer 0": make(PLAIN, v6=columns6((0, 10, 0))),
     "IPv6: an answer behind the last": make(PLAIN, v6=columns6((0, 10, 2))),
-    "IPv6: fewer ends than starts": changed("both", last6=cut(16)),
-    "IPv6: fewer answers than intervals": changed("both", answer6=cut(4)),
-    "the index: one too many": changed("one address", index4=put(0, b"\1")),
-    "the index: its end too low": changed("one address", index4=put(8, b"\0")),
-    "the index: its end too high": changed("one address", index4=put(8, b"\2")),
-    "the index: no power of two": changed("both", index4=cut(4)),
+    "IPv6: fewer ends than starts": changed("both", last6=shorter(16)),
+    "IPv6: fewer answers than intervals": changed("both", answer6=shorter(4)),
+    "the index: one too many": changed("one address", index4=over(0, b"\1")),
+    "the index: its end too low": changed("one address", index4=over(8, b"\0")),
+    "the index: its end too high": changed("one address", index4=over(8, b"\2")),
+    "the index: no power of two": changed("both", index4=shorter(4)),
     "the index: none": changed("empty", index4=lambda section: b""),
     "the index: 17 bits": changed("empty", index4=lambda section: bytes(4 * ((1 << 17) + 1))),
     "answers: no numbers": changed("empty", offsets=lambda section: b""),
-    "answers: behind their section": changed("both", offsets=put(4, b"\xff\xff\xff\xff")),
-    "answers: at its end": changed("all of it", answers=cut(len(sections_of(TABLES["all of it"])["answers"]) - 12)),
-    "answers: a text cut": changed("one address", answers=cut(1)),
+    "answers: behind their section": changed("both", offsets=over(4, b"\xff\xff\xff\xff")),
+    "answers: at its end": changed("all of it", answers=shorter(len(sections_of(TABLES["all of it"])["answers"]) - 12)),
+    "answers: a text cut": changed("one address", answers=shorter(1)),
     "answers: no codes": make(PLAIN._replace(codes=())),
     "answers: no texts": make(PLAIN._replace(texts=())),
     "answers: followed by itself": make(PLAIN._replace(expires=SOON, next=1)),
     "answers: followed by a later one": make(PLAIN._replace(expires=SOON, next=2), PLAIN),
     "texts: of a list that is none": make(PLAIN._replace(texts=((2, ""),))),
-    "texts: cut": changed("one address", texts=cut(1)),
-    "texts: not ASCII": changed("one address", texts=put(3, b"\x80")),
+    "texts: cut": changed("one address", texts=shorter(1)),
+    "texts: not ASCII": changed("one address", texts=over(3, b"\x80")),
     "half an item": changed("one address", answer6=lambda section: b"\0\0\0"),
-    "the name: another": changed("one address", name=put(1, b"cl")),
-    "the name: in upper case": pack({**META, "zone": "BL.example.org"}, NO_V4, NO_V6, (), b""),
-    "the name: the root": pack({**META, "zone": ""}, NO_V4, NO_V6, (), b""),
-    "the SOA record: another TTL": changed("one address", soa=put(7, b"\0")),
+    "the name: another": changed("one address", name=over(1, b"cl")),
+    "the name: in upper case": pack(replace(INFO, zone="BL.example.org"), NO_V4, NO_V6, (), b""),
+    "the name: the root": pack(replace(INFO, zone=""), NO_V4, NO_V6, (), b""),
+    "the SOA record: another TTL": changed("one address", soa=over(7, b"\0")),
     "the SOA record: longer than it says": changed("one address", soa=lambda section: section + b"\0"),
     "the meta: no JSON": changed("one address", meta=lambda section: b"[" * 100000),
     "the meta: a list": changed("one address", meta=lambda section: b"[]"),
@@ -395,5 +382,5 @@ EXTREMES = {
 
 @pytest.mark.parametrize("extreme", EXTREMES)
 def test_what_no_compiler_writes(extreme: str) -> None:
-    table = pack(META, columns4((0, 0xFFFFFFFF, 1)), columns6((0, (1 << 128) - 1, 1)), (EXTREMES[extreme],), b"")
+    table = pack(INFO, columns4((0, 0xFFFFFFFF, 1)), columns6((0, (1 << 128) - 1, 1)), (EXTREMES[extreme],), b"")
     assert check(Random(extreme), table, 60)

@@ -9,17 +9,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dnsbl_server.model.address import Address
+from dnsbl_server.model.apex import Apex, Soa
 from dnsbl_server.table._format import NO_LIST
-from dnsbl_server.table.table import VERSION, Answer, Intervals, TableError, ZoneTable, pack
+from dnsbl_server.table.info import ListInfo, TableInfo
+from dnsbl_server.table.layout import VERSION, Answer, Intervals, TableError
+from dnsbl_server.table.pack import pack
+from dnsbl_server.table.table import ZoneTable
 from tests.conftest import NOW
 
-META = {
-    "zone": "bl.example.org",
-    "serial": 7,
-    "soa": ["ns1.example.org", "hostmaster.example.org", 3600, 600, 604800],
-    "negative_ttl": 60,
-    "lists": [{"name": "traps", "v4": 3, "v6": 1}, {"name": "dynamic", "v4": 0, "v6": 0}],
-}
+INFO = TableInfo(
+    zone="bl.example.org",
+    ttl=300,
+    negative_ttl=60,
+    soa=Soa("ns1.example.org", "hostmaster.example.org"),
+    ns=("ns1.example.org",),
+    apex=Apex(a=("192.0.2.80",), mx=((10, "mx.example.org"),), txt=("a list",)),
+    serial=7,
+    as_of=NOW,
+    sources=("bl.yaml",),
+    lists=(ListInfo("traps", 3, 1), ListInfo("dynamic", 0, 0)),
+    expired=2,
+    next_expiry=int(NOW) + 10,
+)
 ANSWERS = (
     Answer((0x7F000002,), ((0, "\0 is listed"),), 300),
     Answer((0x7F000003, 0x7F000009), ((0, "\0 is listed"), (1, "dynamic")), 60, int(NOW) + 10, 1),
@@ -42,7 +54,7 @@ def columns6(*spans: tuple[int, int, int]) -> Intervals:
 
 NO_V4 = Intervals(array("I"), array("I"), array("I"))
 NO_V6 = Intervals(b"", b"", array("I"))
-BUFFER = pack(META, columns4(*V4), columns6(*V6), ANSWERS, b"\1\0\0\2\0\0\xff\xff\xff")
+BUFFER = pack(INFO, columns4(*V4), columns6(*V6), ANSWERS, b"\1\0\0\2\0\0\xff\xff\xff")
 HEADER = struct.Struct("<8sIIQ")
 
 
@@ -58,7 +70,7 @@ def lookups() -> list[tuple[int, int, int]]:
 
 @pytest.mark.parametrize(("version", "number", "expected"), lookups())
 def test_what_is_written_is_found(version: int, number: int, expected: int) -> None:
-    answer = ZoneTable(BUFFER).find(version, number, NOW)
+    answer = ZoneTable(BUFFER).find(Address(version, number), NOW)
     assert answer == (ANSWERS[expected - 1] if expected else None)
 
 
@@ -75,26 +87,26 @@ def test_what_is_written_is_found(version: int, number: int, expected: int) -> N
     ],
 )
 def test_an_answer_ends_and_the_next_one_follows(number: int, seconds: float, expected: Answer | None) -> None:
-    assert ZoneTable(BUFFER).find(4, number, NOW + seconds) == expected
+    assert ZoneTable(BUFFER).find(Address(4, number), NOW + seconds) == expected
 
 
 def test_the_rest_of_a_table_comes_back() -> None:
     table = ZoneTable(BUFFER)
-    assert table.meta == META
+    assert table.info == INFO
     assert table.size == len(BUFFER)
     assert list(table.intervals(4)) == [(first, last) for first, last, _ in V4]
     assert list(table.intervals(6)) == [(first, last) for first, last, _ in V6]
 
 
 def test_an_empty_table_finds_nothing() -> None:
-    table = ZoneTable(pack(META, NO_V4, NO_V6, (), b""))
-    assert [table.find(version, number, NOW) for version in (4, 6) for number in (0, 1 << 31)] == [None] * 4
+    table = ZoneTable(pack(INFO, NO_V4, NO_V6, (), b""))
+    assert [table.find(Address(version, number), NOW) for version in (4, 6) for number in (0, 1 << 31)] == [None] * 4
     assert list(table.intervals(4)) == list(table.intervals(6)) == []
 
 
 def test_equal_texts_are_kept_once() -> None:
     once, twice, other = (
-        pack(META, NO_V4, NO_V6, [Answer((0x7F000002,), ((0, text),), 300) for text in texts], b"")
+        pack(INFO, NO_V4, NO_V6, [Answer((0x7F000002,), ((0, text),), 300) for text in texts], b"")
         for texts in (["x" * 400], ["x" * 400] * 2, ["x" * 400, "y" * 400])
     )
     assert len(twice) < len(once) + 100
@@ -118,7 +130,7 @@ def test_changes_are_counted(before: list[int] | None, after: list[int], expecte
     tables = [
         None
         if prints is None
-        else ZoneTable(pack(META, NO_V4, NO_V6, (), b"".join(n.to_bytes(3, "little") for n in prints)))
+        else ZoneTable(pack(INFO, NO_V4, NO_V6, (), b"".join(n.to_bytes(3, "little") for n in prints)))
         for prints in (before, after)
     ]
     assert tables[1] is not None
@@ -133,7 +145,7 @@ def test_a_flip_of_any_byte_is_refused(mask: int) -> None:
         with pytest.raises(TableError):
             ZoneTable(bytes(damaged))
         damaged[at] ^= mask
-    assert ZoneTable(bytes(damaged)).meta == META
+    assert ZoneTable(bytes(damaged)).info == INFO
 
 
 def test_a_table_cut_anywhere_is_refused() -> None:
@@ -175,5 +187,5 @@ def test_a_mapped_file_and_a_view_are_read_alike(tmp_path: Path) -> None:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     for buffer in (mapped, memoryview(BUFFER), memoryview(bytearray(BUFFER))):
         table = ZoneTable(buffer)
-        assert table.find(4, 15, NOW) == ANSWERS[1]
-        assert table.find(6, 5, NOW) == ANSWERS[0]
+        assert table.find(Address(4, 15), NOW) == ANSWERS[1]
+        assert table.find(Address(6, 5), NOW) == ANSWERS[0]

@@ -1,0 +1,100 @@
+"""Overlaps and answers: what a client gets where several lists have an address.
+
+Owns how the chains that hold together become one answer, with the answers that follow it where listings expire. Each
+distinct one stands in a table once. Knows no entries.
+"""
+
+from array import array
+
+from dnsbl_server.compiler._merge import intervals
+from dnsbl_server.compiler.chains import Chains
+from dnsbl_server.model._spans import Spans
+from dnsbl_server.model.listing import Listing, describe_listing
+from dnsbl_server.model.zone import Zone
+from dnsbl_server.table.layout import ADDRESS_MARK, Answer, Intervals
+
+
+class Overlaps:
+    """The chains that hold for a span together, one for each list that covers it.
+
+    The first numbers are those of the single chains, so that most spans keep their number.
+    """
+
+    def __init__(self, chains: int) -> None:
+        self.chains: list[tuple[int, ...]] = [(chain,) for chain in range(chains)]
+        self._numbers: dict[tuple[int, int], int] = {}
+
+    def combine(self, under: int, over: int) -> int:
+        """The number of what holds where a chain lies over others."""
+        number = self._numbers.get((under, over))
+        if number is None:
+            self.chains.append((*self.chains[under], over))
+            number = self._numbers[under, over] = len(self.chains) - 1
+        return number
+
+
+class Answers:
+    """The answers of a zone, each distinct one once. Number 0 means not listed; number n is records[n - 1]."""
+
+    def __init__(self, zone: Zone, chains: Chains, overlaps: Overlaps) -> None:
+        self.zone = zone
+        self.records: list[Answer] = []
+        self._chains = chains
+        self._overlaps = overlaps
+        self._numbers: dict[Answer, int] = {}
+        self._texts: dict[tuple[int, int], str] = {}
+
+    def intervals(self, spans: Spans) -> Intervals:
+        """The columns of a table from spans with the numbers of their overlaps; the spans are used up by it."""
+        # What is not resolved yet has no answer, 0. An overlap that no span has is never resolved.
+        numbers = array("I", bytes(4 * len(self._overlaps.chains)))
+        return Intervals(*intervals(spans, numbers, self._resolve))
+
+    def number_of(self, answer: Answer) -> int:
+        """The number of an answer, which is added where it is new."""
+        number = self._numbers.get(answer)
+        if number is None:
+            self.records.append(answer)
+            number = self._numbers[answer] = len(self.records)
+        return number
+
+    def _resolve(self, overlap: int) -> int:
+        """The answer that holds now, with those that follow it; made from the last one backwards."""
+        expiry = self._chains.expiry
+        following = 0
+        held = self._overlaps.chains[overlap]
+        if len(held) == 1:
+            # Nearly always there is a single chain, whose listings follow each other.
+            number, chain = self._chains.chains[held[0]]
+            for each in reversed(chain):
+                text = (number, self._text(number, each))
+                following = self.number_of(Answer(each.codes, (text,), each.ttl, expiry(each), following))
+            return following
+        chains = [self._chains.chains[chain] for chain in held]
+        ends = sorted({expiry(listing) for _, chain in chains for listing in chain} - {0})
+        # An answer holds from one end to the next; the one after the last end has no end.
+        for start, end in reversed(list(zip([0, *ends], [*ends, 0], strict=True))):
+            listings = []
+            for number, chain in chains:
+                listing = next((each for each in chain if not 0 < expiry(each) <= start), None)
+                if listing is not None:
+                    listings.append((number, listing))
+            following = self.number_of(self._answer(listings, end, following)) if listings else 0
+        return following
+
+    def _answer(self, listings: list[tuple[int, Listing]], expires: int, following: int) -> Answer:
+        return Answer(
+            codes=tuple(dict.fromkeys(code for _, listing in listings for code in listing.codes)),
+            texts=tuple((number, self._text(number, listing)) for number, listing in listings),
+            ttl=min(listing.ttl for _, listing in listings),
+            expires=expires,
+            next=following,
+        )
+
+    def _text(self, number: int, listing: Listing) -> str:
+        text = self._texts.get((number, id(listing)))
+        if text is None:
+            block_list = self.zone.lists[number]
+            text = describe_listing(self.zone.name, block_list.name, block_list.template, listing, ADDRESS_MARK)
+            self._texts[number, id(listing)] = text
+        return text

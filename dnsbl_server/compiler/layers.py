@@ -1,0 +1,87 @@
+"""The entries of one list as layers: for each address the number of the chain that holds there.
+
+Owns the kinds of entries: those that share a listing are of one kind, so that millions of rows need a number each and
+no more. What the exclusions of list files change is in `inside`. The exclusions of the list itself are the caller's.
+"""
+
+from array import array
+from collections.abc import Callable
+
+from dnsbl_server.compiler._merge import flatten
+from dnsbl_server.compiler.chains import Chains
+from dnsbl_server.compiler.inside import without_excluded
+from dnsbl_server.compiler.rib import ListRib
+from dnsbl_server.model._spans import Spans
+from dnsbl_server.model.address import BITS
+from dnsbl_server.model.entry import ListFile
+from dnsbl_server.model.listing import Listing
+from dnsbl_server.model.zone import BlockList
+
+
+def distinct_listings(block_list: BlockList) -> list[Listing]:
+    """The listings that entries of a list have, each object once."""
+    distinct = {id(entry.listing): entry.listing for entry in block_list.entries}
+    for file in block_list.files:
+        distinct.update((id(listing), listing) for listing in file.listings_in_use(block_list.listing))
+    return list(distinct.values())
+
+
+def layers_of(own: ListRib, number: int, chains: Chains) -> dict[int, Spans]:
+    """The prefixes of list `number` for each version, flattened; the number of a span is that of its chain."""
+    block_list = own.list
+    listings = distinct_listings(block_list)
+    kinds = {id(listing): kind for kind, listing in enumerate(listings)}
+    roots = chains.begin(number, listings)
+    nested = bytes(chains.expiry(listing) > 0 for listing in listings)
+    of_list = kinds.get(id(block_list.listing), 0)
+
+    def extend(kind: int, parent: int) -> int:
+        return chains.extend(number, listings[kind], parent)
+
+    layers = {}
+    for version in BITS:
+        rows = _kinds_of_rows(block_list, version, kinds, of_list)
+        sorted_prefixes = own.take_prefixes(version)
+        layer = flatten(sorted_prefixes, rows, of_list, roots, nested, extend)
+        layers[version] = without_excluded(layer, own, sorted_prefixes, version, number, chains)
+        # They can be large, and the next version has its own.
+        del sorted_prefixes, rows, layer
+    return layers
+
+
+def _kinds_of_rows(block_list: BlockList, version: int, kinds: dict[int, int], of_list: int) -> "array[int]":
+    """The kind of each row, as far as it is not that of the list for all rows that follow."""
+    rows = array("I", (kinds[id(entry.listing)] for entry in block_list.entries if entry.version == version))
+    missing = 0
+    for file in block_list.files:
+        if version not in file.numbers:
+            missing += len(file.nets[version])
+            continue
+        rows.extend(array("I", [of_list]) * missing)
+        missing = 0
+        of_file = array("I", (of_list, *(kinds[id(listing)] for listing in file.listings)))
+        rows.extend(map(of_file.__getitem__, file.numbers[version]))
+    return rows
+
+
+def current(own: ListRib, version: int, chains: Chains) -> list[Spans]:
+    """The entries of a list that have not expired."""
+    written, *files = own.sources(version)
+    if not chains.is_any_over:
+        return [written, *files]
+    entries = own.list.entries
+    found = [Spans(version, (span for span in written if not chains.is_over(entries[span[2]].listing)))]
+    for file in own.list.files:
+        found += _current_of_file(file, version, own.list.listing, chains.is_over)
+    return found
+
+
+def _current_of_file(file: ListFile, version: int, default: Listing, is_over: Callable[[Listing], bool]) -> list[Spans]:
+    nets = file.nets[version]
+    numbers = file.numbers.get(version)
+    if numbers is None:
+        return [] if len(nets) and is_over(default) else [nets]
+    over = [0 in numbers and is_over(default), *map(is_over, file.listings)]
+    if not any(over):
+        return [nets]
+    return [Spans(version, (span for span, number in zip(nets, numbers, strict=True) if not over[number]))]

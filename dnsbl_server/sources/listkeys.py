@@ -1,0 +1,233 @@
+"""The keys of a list in a zone file: what it lists, from entries and list files, and what it says of that.
+
+Owns these keys and the rules between them. Whatever is wrong becomes a problem at the place of the value, and reading
+goes on with a default. Knows no keys of zones and no formats of list files.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from dnsbl_server.model.address import LOOPBACK_FIRST, LOOPBACK_LAST, Net, parse_net
+from dnsbl_server.model.entry import Entry, Exclusion, ListFile
+from dnsbl_server.model.listing import (
+    DEFAULT_CODE,
+    DEFAULT_TEXT,
+    DEFAULT_TEXT_OF_LIST,
+    TEST_REASON,
+    Listing,
+)
+from dnsbl_server.model.problem import Place, Problems
+from dnsbl_server.model.zone import BlockList
+from dnsbl_server.sources.document import Mapping, Node, Scalar
+from dnsbl_server.sources.fields import Fields, NodeReader
+from dnsbl_server.sources.files import Signature, open_regular, reason_of, signature
+from dnsbl_server.sources.listable import can_be_listed
+from dnsbl_server.sources.listfile import read_list_file
+from dnsbl_server.sources.textsize import AnswerText, check_size
+from dnsbl_server.sources.values import (
+    parse_code,
+    parse_expiry,
+    parse_printable,
+    parse_template,
+    parse_time,
+    parse_ttl,
+)
+
+LIST_KEYS = ("entries", "files", "code", "txt", "reason", "except")
+_ENTRY_KEYS = ("net", "reason", "code", "ttl", "listed", "expires")
+LONG_TTL = 604800
+MAX_CODES = 32  # of one listing; more make answers that no client expects
+_PROGRESS_EVERY = 20000
+
+# Called with a path and how many of its entries were read, now and then.
+Progress = Callable[[str, int], None]
+
+
+class ListKeysReader(NodeReader):
+    """Reads the lists of one zone file."""
+
+    def __init__(self, file: str, problems: Problems, progress: Progress, sources: dict[str, Signature]) -> None:
+        """sources: where each list file goes, as it was when it was opened."""
+        super().__init__(file, problems)
+        self._sources = sources
+        self._progress = progress
+        self._listings: dict[Listing, Listing] = {}
+        self._checked_texts: set[tuple[str, Listing, int]] = set()
+
+    def block_list(self, fields: Fields, name: str, place: Place | None, zone: str, ttl: int) -> BlockList:
+        """The list that these keys make; place: None where it has none of its own."""
+        default_text = DEFAULT_TEXT if name == zone else DEFAULT_TEXT_OF_LIST
+        answer_text = AnswerText(zone, name, self.one(fields, "txt", parse_template, default_text))
+        listing = Listing(
+            codes=self._codes(fields, (DEFAULT_CODE,)),
+            reason=self.one(fields, "reason", parse_printable, ""),
+            ttl=ttl,
+        )
+        entries: list[Entry] = []
+        own_text = fields.get("reason", fields.get("txt"))
+        for node in self.items(fields, "entries"):
+            self._entry(node, listing, answer_text, entries)
+            if len(entries) % _PROGRESS_EVERY == 0 and entries:
+                self._progress(self.file, len(entries))
+        named: set[str] = set()
+        read = [self._list_file(node, listing, answer_text, named) for node in self.items(fields, "files")]
+        files = tuple(file for file in read if file is not None)
+        if not self.items(fields, "entries") and not self.items(fields, "files"):
+            self.problems.warning(place or Place(self.file), "", "the list is empty")
+        if own_text:
+            has_ipv6 = any(entry.version == 6 for entry in entries if entry.listing is listing)
+            version = 6 if has_ipv6 or any(len(file.nets[6]) for file in files) else 4
+            # The test entries have the text of the list too.
+            test = answer_text.size(replace(listing, reason=TEST_REASON), 4)
+            self._check_size(own_text[1], max(test, answer_text.size(listing, version)))
+        return BlockList(
+            name=name,
+            place=place or Place(self.file),
+            listing=listing,
+            template=answer_text.template,
+            entries=tuple(entries),
+            exclusions=self.exclusions(fields),
+            files=files,
+        )
+
+    def _codes(self, fields: Fields, default: tuple[int, ...]) -> tuple[int, ...]:
+        if "code" not in fields:
+            return default
+        codes = self.many(fields, "code", parse_code)
+        is_list = not isinstance(fields["code"][1], Mapping)
+        if is_list and not self.items(fields, "code"):
+            self.error(fields["code"][0], "the value is missing")
+        if len(codes) > MAX_CODES:
+            self.error(fields["code"][0], f"at most {MAX_CODES} codes, not {len(codes)}")
+        return codes or default
+
+    def ttl(self, fields: Fields, name: str, default: int) -> int:
+        """A TTL in seconds; a long one is warned of."""
+        if name not in fields:
+            return default
+        ttl = self.one(fields, name, parse_ttl, default)
+        node = fields[name][1]
+        if ttl > LONG_TTL and isinstance(node, Scalar):
+            message = "more than a week: this long clients keep what is taken off"
+            self.problems.warning(self.at(node), node.text, message)
+        return ttl
+
+    def _entry(self, node: Node, listing: Listing, answer_text: AnswerText, entries: list[Entry]) -> None:
+        if isinstance(node, Scalar):
+            net = self.value(node, parse_net)
+            if net is not None and can_be_listed(net, node.text, self.at(node), self.problems):
+                entries.append(Entry(*net, node.text, *self.at(node), listing))
+            return
+        if isinstance(node, Mapping) and "net" not in node.fields and len(node.fields) == 1:
+            key = next(iter(node.fields))
+            if ":" in key:
+                self.error(node, "an IPv6 address that ends in a colon stands in quotes", f"{key}:")
+                return
+        fields = self.fields(node, _ENTRY_KEYS, "an entry")
+        if fields is None:
+            return
+        if "net" not in fields:
+            self.error(node, "the entry has no net", "")
+            return
+        net_node = fields["net"][1]
+        net = self.value(net_node, parse_net)
+        own = self._listing(fields, listing) if len(fields) > 1 else listing
+        if net is None or not isinstance(net_node, Scalar):
+            return
+        if can_be_listed(net, net_node.text, self.at(net_node), self.problems):
+            entries.append(Entry(*net, net_node.text, *self.at(net_node), own))
+        if own is not listing:
+            reason = fields["reason"][1] if "reason" in fields else None
+            self._check_text(reason or net_node, answer_text, own, net.version)
+
+    def _listing(self, fields: Fields, default: Listing) -> Listing:
+        listed = expires = None
+        if "listed" in fields:
+            listed = self.value(fields["listed"][1], parse_time)
+        if "expires" in fields and ("listed" not in fields or listed is not None):
+            since = listed
+
+            def parse(text: str) -> datetime:
+                return parse_expiry(text, since)
+
+            expires = self.value(fields["expires"][1], parse)
+        listing = Listing(
+            codes=self._codes(fields, default.codes),
+            reason=self.one(fields, "reason", parse_printable, default.reason),
+            ttl=self.ttl(fields, "ttl", default.ttl),
+            listed=listed,
+            expires=expires,
+        )
+        return self._listings.setdefault(listing, listing)
+
+    def _list_file(self, node: Node, listing: Listing, answer_text: AnswerText, named: set[str]) -> ListFile | None:
+        path = self.value(node, self._parse_path)
+        if path is None:
+            return None
+        if path in named:
+            self.error(node, "this file is named twice in the list")
+            return None
+        named.add(path)
+        self._sources.setdefault(path, signature(path))
+        try:
+            open_regular(path).close()
+        except OSError as error:
+            self.error(node, reason_of(error))
+            return None
+        self._progress(path, 0)
+        before = len(self.problems)
+
+        def accept(net: Net, text: str, place: Place) -> bool:
+            return can_be_listed(net, text, place, self.problems)
+
+        file = read_list_file(path, listing, self.problems, self._progress, accept)
+        if not len(file) and len(self.problems) == before:
+            self.problems.warning(Place(path), "", "the list file has no entries")
+        self._check_texts_of_file(file, answer_text)
+        return file
+
+    def _check_texts_of_file(self, file: ListFile, answer_text: AnswerText) -> None:
+        """Check the texts of the listings that entries of a file have of their own, at the first line of each."""
+        for number, listing in enumerate(file.listings, 1):
+            if not answer_text.may_be_long(listing):
+                continue
+            for version, numbers in file.numbers.items():
+                if number in numbers:
+                    line = file.nets[version][numbers.index(number)][2]
+                    self._report_size(Place(file.path, line), "", answer_text.size(listing, version))
+
+    def _parse_path(self, text: str) -> str:
+        if "\0" in text:
+            raise ValueError("not a file name")
+        path = os.path.join(os.path.dirname(self.file), text)
+        # What `..` means after a symbolic link, only the kernel knows.
+        return path if ".." in path.split("/") else os.path.normpath(path)
+
+    def exclusions(self, fields: Fields) -> tuple[Exclusion, ...]:
+        """The nets under `except`."""
+        exclusions: list[Exclusion] = []
+        for node in self.items(fields, "except"):
+            net = self.value(node, parse_net)
+            if net is None or not isinstance(node, Scalar):
+                continue
+            if net.version == 4 and net.first >= LOOPBACK_FIRST and net.last <= LOOPBACK_LAST:
+                message = "has no effect: what is listed in 127.0.0.0/8 are the test entries, which come from the codes"
+                self.problems.warning(self.at(node), node.text, message)
+            exclusions.append(Exclusion(net, node.text, self.at(node)))
+        return tuple(exclusions)
+
+    def _check_text(self, node: Node, answer_text: AnswerText, listing: Listing, version: int) -> None:
+        key = (answer_text.list, listing, version)
+        if key not in self._checked_texts and answer_text.may_be_long(listing):
+            self._checked_texts.add(key)
+            self._check_size(node, answer_text.size(listing, version))
+
+    def _check_size(self, node: Node, size: int) -> None:
+        self._report_size(self.at(node), node.text if isinstance(node, Scalar) else "", size)
+
+    def _report_size(self, place: Place, value: str, size: int) -> None:
+        if (found := check_size(size)) is not None:
+            message, is_warning = found
+            (self.problems.warning if is_warning else self.problems.error)(place, value, message)

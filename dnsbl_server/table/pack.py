@@ -1,0 +1,78 @@
+"""Writing a table: what the compiler made, put into the layout with a checksum.
+
+Owns the order of writing, that equal texts stand in a table once, and the index over IPv4. Knows no listings.
+"""
+
+import struct
+import zlib
+from array import array
+from bisect import bisect_left
+from collections.abc import Sequence
+
+from dnsbl_server.dns.name import encode_name
+from dnsbl_server.table.info import TableInfo, write_info
+from dnsbl_server.table.layout import (
+    ANSWER,
+    BODY,
+    HEADER,
+    INDEX_BITS,
+    MAGIC,
+    SECTION,
+    TEXT,
+    VERSION,
+    Answer,
+    Intervals,
+    encode_soa,
+)
+
+
+def pack(info: TableInfo, v4: Intervals, v6: Intervals, answers: Sequence[Answer], prints: bytes) -> bytes:
+    """Write a table.
+
+    The answer with number n is `answers[n - 1]`; info: what the table says of the zone; prints: a set of
+    fingerprints.
+    """
+    offsets = array("I", [0])
+    records = bytearray()
+    texts = bytearray()
+    places: dict[str, int] = {}
+    for answer in answers:
+        offsets.append(len(records))
+        records += ANSWER.pack(answer.expires, answer.next, answer.ttl, len(answer.codes), len(answer.texts))
+        records += struct.pack(f"<{len(answer.codes)}I", *answer.codes)
+        for number, text in answer.texts:
+            offset = places.get(text)
+            if offset is None:
+                offset = places[text] = len(texts)
+                texts += text.encode("ascii")
+            records += TEXT.pack(number, len(text), offset)
+    firsts = array("I", v4.firsts)
+    ends = array("I", bytes(8 * len(firsts)))
+    ends[0::2] = array("I", v4.lasts)
+    ends[1::2] = v4.answers
+    sections = (
+        *(write_info(info), encode_name(info.zone), encode_soa(info.soa, info.serial, info.negative_ttl)),
+        *(_index(firsts), firsts, ends),
+        *v6,
+        *(offsets, records, texts, prints),
+    )
+    directory = bytearray()
+    body: list[bytes | memoryview] = []
+    size = BODY
+    for section in sections:
+        content = memoryview(section).cast("B")
+        directory += SECTION.pack(size, len(content))
+        padding = bytes(-len(content) % 8)
+        body += (content, padding)
+        size += len(content) + len(padding)
+    checksum = zlib.crc32(directory)
+    for part in body:
+        checksum = zlib.crc32(part, checksum)
+    # Put together in one step: the columns of a large list are there a second time already.
+    return b"".join((HEADER.pack(MAGIC, VERSION, checksum, size), directory, *body))
+
+
+def _index(firsts: "array[int]") -> "array[int]":
+    """How many intervals start before each bucket of the address space, and in all; no larger than the table."""
+    bits = min(INDEX_BITS, len(firsts).bit_length())
+    return array("I", [bisect_left(firsts, bucket << (32 - bits)) for bucket in range((1 << bits) + 1)])

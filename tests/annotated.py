@@ -1,0 +1,68 @@
+"""A format of list files that only the tests have: lines with a listing of their own, and exclusions.
+
+192.0.2.0/24                                              with the listing of the list
+192.0.2.7 | spam | 127.0.0.3,127.0.0.4 | 60 | 1795392000  with its own reason, codes, TTL and expiry (or -)
+!192.0.2.9                                                excluded
+end 3                                                     how many lines there are before this one
+"""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from dnsbl_server.model.address import Net, parse_net
+from dnsbl_server.model.listing import Listing
+from dnsbl_server.sources.listreader import Sink
+from dnsbl_server.sources.values import parse_code
+
+
+class AnnotatedReader:
+    """Reads the format."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._line = 0
+        self._has_ended = False
+
+    def read(self, block: bytes, line: int) -> int:
+        lines = block.decode().splitlines()
+        for self._line, text in enumerate(lines, line):
+            self._read_line(text)
+        return len(lines)
+
+    def finish(self) -> None:
+        if not self._has_ended:
+            self._sink.error(self._line, 0, "", "the last line is missing")
+
+    def _read_line(self, text: str) -> None:
+        if text.startswith("end "):
+            self._has_ended = int(text.removeprefix("end ")) == self._line - 1
+            return
+        written, *values = (value.strip() for value in text.removeprefix("!").split("|"))
+        try:
+            net = parse_net(written)
+        except ValueError as error:
+            self._sink.error(self._line, text.index(written) + 1, written, str(error))
+            return
+        if text.startswith("!"):
+            self._sink.exclude(net, self._line)
+        elif values:
+            self._sink.add(net, written, self._line, self._sink.number_of(self._listing(*values)))
+        else:
+            self._sink.add(net, written, self._line)
+
+    def _listing(self, reason: str, codes: str, ttl: str, expires: str) -> Listing:
+        return replace(
+            self._sink.default,
+            reason=reason,
+            codes=tuple(map(parse_code, codes.split(","))),
+            ttl=int(ttl),
+            expires=None if expires == "-" else datetime.fromtimestamp(int(expires), UTC),
+        )
+
+
+def write_line(net: Net, listing: Listing | None) -> str:
+    """The line of an entry; None is the listing of the list."""
+    if listing is None:
+        return str(net)
+    codes = ",".join(f"127.0.0.{code & 255}" for code in listing.codes)
+    return f"{net} | {listing.reason} | {codes} | {listing.ttl} | {listing.expires_at or '-'}"
