@@ -1,8 +1,8 @@
 """The compiled modules; all else stands in pyproject.toml.
 
 With DNSBL_DEBUG=1 they are built to be debugged: not optimised, with debug information and the C assertions of Cython.
-DNSBL_CFLAGS adds flags, for the checked and the sanitized builds; see CONTRIBUTING.md. With DNSBL_BUILT=1 they have been
-built in place: an editable install, which always builds everything anew, leaves them alone.
+DNSBL_CFLAGS adds flags, for the checked and the sanitized builds; see CONTRIBUTING.md. With DNSBL_BUILT=1 they have
+been built in place, and an editable install, which would build everything anew, leaves them alone.
 """
 
 import os

@@ -1,6 +1,7 @@
-"""What many tests need: a zone from its text, without files of their own."""
+"""What many tests need: a zone from its text, without files of their own; and what the marks of tests mean."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from dnsbl_server.answer.snapshot import Identity, Snapshot
 from dnsbl_server.supply.load import Load, load
 from dnsbl_server.table.table import ZoneTable
+from tests import profiles
 from tests.answers import BIG_ZONE, ZONE
 
 # The time of every test that does not need another: 2026-11-23 00:00 UTC.
@@ -49,3 +51,34 @@ def zones(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (directory / "bl.yaml").write_text(ZONE)
     (directory / "big.yaml").write_text(BIG_ZONE)
     return directory
+
+
+# What Python says before it starts a process.
+_STARTS = frozenset({"os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen"})
+_running: list[pytest.Item] = []
+
+
+def _watch(event: str, arguments: tuple[object, ...]) -> None:
+    """Refuse to start a process for a test without the mark `server`, so that the mark is always right."""
+    if event in _STARTS and _running and not _running[0].get_closest_marker("server"):
+        raise RuntimeError("a test that starts a process needs the mark: @pytest.mark.server")
+
+
+sys.addaudithook(_watch)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    _running[:] = [item]
+    try:
+        return (yield)
+    finally:
+        _running.clear()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests with the mark `long`, but in the profile of that name."""
+    if profiles.NAME != "long":
+        left_out = [item for item in items if item.get_closest_marker("long")]
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=left_out)

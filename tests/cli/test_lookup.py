@@ -15,6 +15,7 @@ from dnsbl_server.model.address import parse_address
 from dnsbl_server.supply.load import Load
 from tests.asking import ZONE
 from tests.conftest import NOW
+from tests.profiles import examples
 
 TEXT = f"""\
 zone: {ZONE}
@@ -72,7 +73,7 @@ def test_the_name_that_a_client_asks_for(address: str, name: str) -> None:
 
 
 @given(st.integers(0, (1 << 128) - 1))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(0.5))
 def test_a_query_name_is_the_address_reversed(number: int) -> None:
     labels = query_name(6, number, ZONE).removesuffix(f".{ZONE}").split(".")
     assert len(labels) == 32

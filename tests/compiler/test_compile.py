@@ -18,6 +18,7 @@ from dnsbl_server.sources.values import parse_template
 from dnsbl_server.table.table import NO_LIST, ZoneTable
 from tests import oracle
 from tests.conftest import NOW
+from tests.profiles import examples
 
 PLACE = Place("zone.yaml", 1, 1)
 # Small windows of addresses, so that random nets overlap, touch and nest.
@@ -120,7 +121,7 @@ def compiled(zone: Zone) -> tuple[ZoneRib, ZoneTable]:
     return rib, ZoneTable(result.table)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(1.2))
 @given(zone=zones(), now=st.sampled_from(TIMES))
 def test_rib_and_table_say_what_a_scan_says(zone: Zone, now: float) -> None:
     rib, table = compiled(zone)
@@ -134,7 +135,7 @@ def test_rib_and_table_say_what_a_scan_says(zone: Zone, now: float) -> None:
             assert [match.entry for match in explained.deciding] == deciding
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(0.8))
 @given(zone=zones(), number=st.integers(0, WINDOW - 1), version=st.sampled_from((4, 6)))
 def test_an_answer_expires_when_it_changes_and_not_before(zone: Zone, number: int, version: int) -> None:
     _, table = compiled(zone)
@@ -149,7 +150,7 @@ def test_an_answer_expires_when_it_changes_and_not_before(zone: Zone, number: in
         assert table.find(version, BASES[version] + number, answer.expires) != answer
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(0.6))
 @given(zone=zones())
 def test_counts_are_those_of_the_entries(zone: Zone) -> None:
     rib, table = compiled(zone)

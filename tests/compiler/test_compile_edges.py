@@ -15,12 +15,13 @@ from dnsbl_server.supply.load import Load, LoadedZone
 from dnsbl_server.table.table import Answer, ZoneTable
 from tests import oracle
 from tests.conftest import NOW
+from tests.profiles import examples
 
 HEAD = "zone: bl.example.org\n"
 
 
 @given(oracle.zones())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(1.2))
 def test_find_agrees_with_a_linear_scan_at_every_edge_and_time(zone: Zone) -> None:
     problems = Problems()
     compiled = compile_zone(ZoneRib(zone, problems), 1, NOW, problems)
@@ -45,7 +46,7 @@ def test_find_agrees_with_a_linear_scan_at_every_edge_and_time(zone: Zone) -> No
 
 
 @given(oracle.zones())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(0.6))
 def test_intervals_are_sorted_and_disjoint(zone: Zone) -> None:
     problems = Problems()
     compiled = compile_zone(ZoneRib(zone, problems), 1, NOW, problems)

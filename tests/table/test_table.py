@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from dnsbl_server.table.table import NO_LIST, VERSION, Answer, Intervals, TableError, ZoneTable, pack
 from tests.conftest import NOW
+from tests.profiles import examples
 
 META = {
     "zone": "bl.example.org",
@@ -160,7 +161,7 @@ def test_another_magic_is_refused() -> None:
 
 
 @given(st.binary(max_size=400))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(0.5))
 def test_any_other_bytes_are_refused(data: bytes) -> None:
     for buffer in (data, BUFFER[:8] + data, BUFFER[: HEADER.size] + data):
         with pytest.raises(TableError):
