@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Generator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,30 +17,44 @@ from tests.answers import BIG_ZONE, ZONE
 NOW = 1795392000.0
 
 
+def _load(directory: Path, texts: tuple[str, ...], now: float) -> Load:
+    files = []
+    for number, text in enumerate(texts):
+        path = directory / f"z{number}.yaml"
+        path.write_text(text)
+        files.append(str(path))
+    return load(files, now, lambda path, count: None)
+
+
 @pytest.fixture
 def load_texts(tmp_path: Path) -> Callable[..., Load]:
     """Load zones from texts: `load_texts(text, ..., now=NOW)`; they become z0.yaml, z1.yaml, ... in tmp_path."""
 
     def make(*texts: str, now: float = NOW) -> Load:
-        files = []
-        for number, text in enumerate(texts):
-            path = tmp_path / f"z{number}.yaml"
-            path.write_text(text)
-            files.append(str(path))
-        return load(files, now, lambda path, count: None)
+        return _load(tmp_path, texts, now)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tables_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[tuple[str, ...], float], list[bytes]]:
+    """The tables of zones from texts, which must be free of errors; made once, because hundreds of tests share some."""
+
+    @cache
+    def make(texts: tuple[str, ...], now: float) -> list[bytes]:
+        result = _load(tmp_path_factory.mktemp("texts"), texts, now)
+        assert not result.problems.errors, [str(problem) for problem in result.problems]
+        return [loaded.compiled.table for loaded in result.zones.values()]
 
     return make
 
 
 @pytest.fixture
-def snapshot_of(load_texts: Callable[..., Load]) -> Callable[..., Snapshot]:
+def snapshot_of(tables_of: Callable[[tuple[str, ...], float], list[bytes]]) -> Callable[..., Snapshot]:
     """A snapshot of zones from texts, which must be free of errors."""
 
     def make(*texts: str, now: float = NOW, identity: Identity | None = None) -> Snapshot:
-        result = load_texts(*texts, now=now)
-        assert not result.problems.errors, [str(problem) for problem in result.problems]
-        tables = [ZoneTable(loaded.compiled.table) for loaded in result.zones.values()]
-        return Snapshot(tables, identity or Identity())
+        return Snapshot([ZoneTable(table) for table in tables_of(texts, now)], identity or Identity())
 
     return make
 
