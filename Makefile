@@ -7,6 +7,8 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 # Tests at a time, and minutes of each part of `make long`.
 WORKERS := 2
 MINUTES := 10
+PARALLEL = --numprocesses $(WORKERS) --dist worksteal
+PYTEST = $(BIN)/python -m pytest $(PARALLEL)
 
 # What is there, as files that are newer than what they are made from. Only those that depend on pyproject.toml need the
 # network; a change to a compiled module builds what depends on it, and nothing else.
@@ -25,10 +27,10 @@ serve: $(INSTALLED) $(COMPILED)  ## Run the server on the sample zones
 	$(BIN)/dnsbl-server serve zones
 
 test: $(DEVELOP) $(COMPILED)  ## Run all tests
-	$(BIN)/python -m pytest --numprocesses $(WORKERS)
+	$(PYTEST)
 
 quick: $(DEVELOP) $(COMPILED)  ## Run the tests that start no process, with few examples
-	DNSBL_PROFILE=quick $(BIN)/python -m pytest --numprocesses $(WORKERS) -m "not server"
+	DNSBL_PROFILE=quick $(PYTEST) -m "not server"
 
 long: $(DEVELOP) $(COMPILED)  ## Run what takes too long for every day, into bench/results: make long MINUTES=10
 	$(BIN)/python bench/long.py --minutes $(MINUTES) --workers $(WORKERS)
@@ -59,7 +61,7 @@ PYTHON_OF_BUILDS := $(abspath $(BIN))/python
 PROOF := $(patsubst %,tests/%.py,builds answer/test_answer answer/test_fuzz_seeds compiler/test_merge engine/test_engine \
 	engine/test_service engine/test_udp model/test_spans sources/test_scan table/test_damaged table/test_prints \
 	table/test_table)
-PROVE := $(PYTHON_OF_BUILDS) -m pytest --numprocesses $(WORKERS) --timeout 300 --durations 10 $(PROOF)
+PROVE := $(PYTHON_OF_BUILDS) -m pytest $(PARALLEL) --timeout 300 --override-ini faulthandler_timeout=360 --durations 10 $(PROOF)
 CHECKED := -DDNSBL_CHECKED -UNDEBUG
 SANITIZERS := undefined,float-cast-overflow -fno-sanitize-recover=all -fno-wrapv -fno-omit-frame-pointer -g -O1
 # Memory that Python itself never gives back is no leak of ours.
