@@ -12,6 +12,7 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.server
 SANITIZED = {"checked": False, "sanitized": True}[os.environ["DNSBL_BUILD"]]
 
 _START = """

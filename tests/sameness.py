@@ -4,7 +4,6 @@ Shared by the property tests, the sanitized runs and the fuzz target. What is co
 bytes, outcome, zone, type and hits.
 """
 
-import os
 import struct
 from collections.abc import Sequence
 from dataclasses import replace
@@ -31,9 +30,6 @@ from dnsbl_server.table.table import ZoneTable
 from tests import oracle
 from tests.asking import plain
 from tests.conftest import NOW
-
-# How many of each kind the property tests try; more is only a matter of time.
-EXAMPLES = int(os.environ.get("DNSBL_EXAMPLES", "400"))
 
 # Nested in each other, beside each other, one of a single label, and one as long as they can be.
 NAMES = (

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dnsbl_server.config import Settings, parse_metrics, read_settings
@@ -201,7 +201,6 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         assert [str(problem) for problem in problems] == [f"{path}: {message}"]
 
 
-@settings(deadline=None)
 @given(
     data=st.binary(max_size=80) | st.text("zonesli tnmerc:[]{}\n\"'0123456789.-offjson", max_size=60).map(str.encode)
 )

@@ -14,6 +14,8 @@ from tests.answers import reverse
 from tests.commands import ANY, make_place, run_process
 from tests.serving import PATIENCE, ServerProcess
 
+pytestmark = pytest.mark.server
+
 
 @pytest.fixture(params=["path", "abstract"])
 def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[socket.socket, str]]:

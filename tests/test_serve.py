@@ -14,6 +14,8 @@ from tests.answers import ZONE, reverse
 from tests.commands import ANY, BAD_LINES, Done, make_place, run_process
 from tests.serving import PATIENCE, ServerProcess, StalledLoader, needs_ipv6
 
+pytestmark = pytest.mark.server
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:

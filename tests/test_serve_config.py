@@ -108,6 +108,7 @@ def test_no_file(path: str) -> None:
     assert line.startswith(f"{path}: ")
 
 
+@pytest.mark.server
 def test_file_of_comments_is_a_good_one(tmp_path: Path) -> None:
     (tmp_path / "good.conf").write_text("# log_level: debug\n")
     # That the zones are not there shows that the settings were taken.

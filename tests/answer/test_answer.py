@@ -14,11 +14,12 @@ from dnsbl_server.model.zone import Zone
 from tests import oracle
 from tests.answer.test_packets import HOSTILE, LISTS, PACKETS, TEXT
 from tests.conftest import NOW
-from tests.sameness import EXAMPLES, Both, make_packet, snapshots
+from tests.profiles import examples
+from tests.sameness import Both, make_packet, snapshots
 
 
 @given(snapshots(), st.integers(0, 1 << 63))
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(4), suppress_health_check=list(HealthCheck))
 def test_any_packet_gets_the_answer_of_the_specification(world: tuple[Both, list[Zone]], seed: int) -> None:
     both, zones = world
     random = Random(seed)
@@ -28,7 +29,7 @@ def test_any_packet_gets_the_answer_of_the_specification(world: tuple[Both, list
 
 
 @given(st.binary(max_size=300), st.booleans())
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=examples(4))
 def test_any_bytes_get_the_answer_of_the_specification(packet: bytes, tcp: bool) -> None:
     Both([]).check(packet, NOW, tcp)
     Both([]).check(packet[:2] + b"\1\0\0\1\0\0\0\0\0\0" + packet[2:], NOW, tcp)

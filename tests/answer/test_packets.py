@@ -23,6 +23,7 @@ from dnsbl_server.dns._protocol import MAX_UDP
 from dnsbl_server.dns.message import MessageError, parse_header, parse_query
 from tests.asking import ZONE, header, name_of, name_wire, opt, option, question
 from tests.conftest import NOW
+from tests.profiles import examples
 
 LISTS = "".join(
     f'  - {{name: l{number}, txt: "{number} {"x" * 300}", entries: [192.0.2.1, "2001:db8::/32"]}}\n'
@@ -162,13 +163,13 @@ def test_the_table_has_every_outcome(snapshot: Snapshot) -> None:
 
 
 @given(packet=st.binary(max_size=200), tcp=st.booleans())
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(2), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_random_bytes(snapshot: Snapshot, packet: bytes, tcp: bool) -> None:
     check(snapshot, packet, tcp)
 
 
 @given(flags=st.integers(0, 0x7FFF), counts=st.tuples(*[st.integers(0, 3)] * 4), body=st.binary(max_size=100))
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(2), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_random_bytes_behind_a_header(
     snapshot: Snapshot, flags: int, counts: tuple[int, int, int, int], body: bytes
 ) -> None:
@@ -181,7 +182,7 @@ def test_random_bytes_behind_a_header(
     qclass=st.just(1) | st.integers(0, 65535),
     edns=st.none() | st.builds(opt, st.integers(0, 65535), st.sampled_from((0, 0, 1)), st.integers(0, 65535)),
 )
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(2), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_random_questions(snapshot: Snapshot, labels: list[bytes], qtype: int, qclass: int, edns: bytes | None) -> None:
     name = name_wire(*labels)[:-1] + APEX
     records = [edns] if edns else []
@@ -190,7 +191,7 @@ def test_random_questions(snapshot: Snapshot, labels: list[bytes], qtype: int, q
 
 
 @given(data=st.data())
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(2), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_mutated_packets(snapshot: Snapshot, data: st.DataObject) -> None:
     packet = bytearray(data.draw(st.sampled_from(list(PACKETS.values()))))
     for _ in range(data.draw(st.integers(1, 4))):

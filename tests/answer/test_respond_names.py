@@ -12,6 +12,7 @@ from dnsbl_server.answer.respond import Outcome, respond
 from dnsbl_server.answer.snapshot import Snapshot
 from tests.asking import ZONE, ask, assert_negative, header, name_wire, plain, question, send, texts, values
 from tests.conftest import NOW
+from tests.profiles import examples
 
 TEXT = f"""
 zone: {ZONE}
@@ -38,7 +39,7 @@ def swap(text: str, pattern: int) -> str:
 
 
 @given(pattern=st.integers(0, (1 << 100) - 1), qtype=st.sampled_from((1, 2, 6, 16, 28, 255)))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(0.6), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_case_is_kept_byte_for_byte(snapshot: Snapshot, pattern: int, qtype: int) -> None:
     nibbles = ".".join(reversed(f"{0x20010DB8 << 96 | 0xABCDEF:032x}"))
     for name in ("7.2.0.192", "7.3.0.192", "0.192", nibbles, nibbles[4:], "some-word"):

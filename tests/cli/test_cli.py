@@ -161,6 +161,7 @@ def test_lookup_of_a_network_says_that_it_takes_addresses() -> None:
     assert "192.0.2.0/24: not an address, CIDR or range" not in done.output
 
 
+@pytest.mark.server
 def test_version(place: Path) -> None:
     done = run_process(place, "--version")
     assert (done.status, done.stdout, done.stderr) == (0, f"dnsbl-server {version('dnsbl-server')}\n", "")
@@ -270,6 +271,7 @@ def terminal(place: Path, *arguments: str, stdout: bool) -> tuple[int, str, str]
         (("serve", *ANY, "bad"), 2, "31"),
     ],
 )
+@pytest.mark.server
 def test_colours_on_a_terminal(place: Path, arguments: tuple[str, ...], status: int, colour: str) -> None:
     returned, shown, _ = terminal(place, *arguments, stdout=True)
     assert returned == status
@@ -277,6 +279,7 @@ def test_colours_on_a_terminal(place: Path, arguments: tuple[str, ...], status: 
     assert shown.count(ESCAPE) % 2 == 0
 
 
+@pytest.mark.server
 def test_colours_on_the_stream_that_is_a_terminal(place: Path) -> None:
     returned, shown, piped = terminal(place, "check", "bad", stdout=False)
     assert returned == 1
@@ -285,6 +288,7 @@ def test_colours_on_the_stream_that_is_a_terminal(place: Path) -> None:
     assert "1 good zone" in piped
 
 
+@pytest.mark.server
 def test_json_has_no_colours_on_a_terminal(place: Path) -> None:
     _, shown, _ = terminal(place, "lookup", "--json", "192.0.2.7", stdout=True)
     assert ESCAPE not in shown

@@ -22,12 +22,13 @@ from dnsbl_server.table.table import ZoneTable
 from tests import oracle
 from tests.compiler.tables import find, loaded, reasons
 from tests.conftest import NOW
+from tests.profiles import examples
 
 PLACE = Place("zone.yaml", 1, 1)
 
 
 @given(oracle.zones())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(1.2))
 def test_find_agrees_with_a_linear_scan_at_every_edge_and_time(zone: Zone) -> None:
     problems = Problems()
     compiled = compile_zone(ZoneRib(zone, problems), 1, NOW, problems)
@@ -55,7 +56,7 @@ def test_find_agrees_with_a_linear_scan_at_every_edge_and_time(zone: Zone) -> No
 
 
 @given(oracle.zones())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(0.6))
 def test_intervals_are_sorted_and_disjoint(zone: Zone) -> None:
     problems = Problems()
     compiled = compile_zone(ZoneRib(zone, problems), 1, NOW, problems)
@@ -70,7 +71,7 @@ def test_intervals_are_sorted_and_disjoint(zone: Zone) -> None:
         assert sum(last - first + 1 for first, last in spans) - tests == compiled.addresses[version]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(0.6))
 @given(oracle.zones())
 def test_counts_are_those_of_the_entries(zone: Zone) -> None:
     problems = Problems()

@@ -4,7 +4,7 @@ from array import array
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dnsbl_server.compiler._merge import flatten, intervals, lay_over, subtract
@@ -29,7 +29,6 @@ NESTED = bytes([0, 0, 0, 1])
 
 
 @given(st.data(), worlds())
-@settings(deadline=None)
 def test_flattening_agrees_with_looking_at_each_address(data: st.DataObject, world: tuple[int, int]) -> None:
     version, base = world
     rows = data.draw(triples(version, base))
@@ -102,7 +101,6 @@ def test_flattening_refuses_what_is_not_as_it_should_be() -> None:
 
 
 @given(st.data(), worlds())
-@settings(deadline=None)
 def test_subtracting_agrees_with_looking_at_each_address(data: st.DataObject, world: tuple[int, int]) -> None:
     version, base = world
     layer, holes = (Spans(version, data.draw(layers(*world))) for _ in range(2))
@@ -113,7 +111,6 @@ def test_subtracting_agrees_with_looking_at_each_address(data: st.DataObject, wo
 
 
 @given(st.data(), worlds())
-@settings(deadline=None)
 def test_laying_over_agrees_with_looking_at_each_address(data: st.DataObject, world: tuple[int, int]) -> None:
     version, base = world
     under, over = (Spans(version, data.draw(layers(*world))) for _ in range(2))
@@ -141,7 +138,6 @@ def numbers_of(column: "array[int] | bytearray") -> list[int]:
 
 
 @given(st.data(), worlds())
-@settings(deadline=None)
 def test_intervals_join_neighbours_with_one_answer(data: st.DataObject, world: tuple[int, int]) -> None:
     version, base = world
     layer = Spans(version, data.draw(layers(*world)))

@@ -16,6 +16,7 @@ from dnsbl_server.model.zone import BlockList, Zone
 from dnsbl_server.supply.load import Load
 from tests import oracle
 from tests.conftest import NOW
+from tests.profiles import examples
 
 LISTING = Listing((0x7F000002,), "spam", 300)
 
@@ -39,7 +40,7 @@ def zone_of(nets: list[str], excluded: tuple[str, ...] = (), zone_excluded: tupl
 
 
 @given(oracle.zones())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(1.2))
 def test_explain_agrees_with_a_linear_scan(zone: Zone) -> None:
     rib = rib_of(zone)
 

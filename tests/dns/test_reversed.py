@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from dnsbl_server.dns.reversed import Reversed, parse_reversed, query_name
 from dnsbl_server.model.address import Address, parse_address
 from tests.asking import ZONE
+from tests.profiles import examples
 
 
 def _v4(text: str) -> int:
@@ -52,7 +53,6 @@ def test_what_reversed_labels_mean(name: bytes, meaning: Reversed) -> None:
     assert parse_reversed(name.split(b".")) == meaning
 
 
-@settings(deadline=None)
 @given(st.integers(0, (1 << 32) - 1))
 def test_every_ipv4_address_is_found_by_its_reversed_name(number: int) -> None:
     name = ".".join(reversed(str(IPv4Address(number)).split(".")))
@@ -74,7 +74,7 @@ def test_the_name_that_a_client_asks_for(address: str, name: str) -> None:
 
 
 @given(st.integers(0, (1 << 128) - 1))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(0.5))
 def test_a_query_name_is_the_address_reversed(number: int) -> None:
     labels = query_name(Address(6, number), ZONE).removesuffix(f".{ZONE}").split(".")
     assert len(labels) == 32

@@ -127,6 +127,7 @@ def test_what_was_adopted_before_is_let_go(
 @pytest.mark.skipif(
     os.environ.get("DNSBL_BUILD") == "sanitized", reason="AddressSanitizer cannot live with a limit of its memory"
 )
+@pytest.mark.server
 def test_what_could_not_be_adopted_changes_nothing() -> None:
     script = """
 import resource

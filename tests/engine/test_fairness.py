@@ -10,9 +10,12 @@ from pathlib import Path
 
 import dns.message
 import dns.query
+import pytest
 
 from tests.reloading import wait_until
 from tests.serving import PATIENCE, ServerProcess
+
+pytestmark = pytest.mark.server
 
 QUERY = dns.message.make_query("2.0.0.127.bl.example.org", "A").to_wire()
 LIMIT = 8

@@ -19,6 +19,8 @@ from dnsbl_server.engine.tcp import TcpConnections, TcpLimits
 from tests.answers import BIG_TEXTS, CASES, HEADER, MALFORMED, Case, framed, message, reverse, unframed
 from tests.serving import PATIENCE, ServerProcess, needs_ipv6
 
+pytestmark = pytest.mark.server
+
 NUMBERS = range(1, 301)
 QUERIES = [message(number=number) for number in NUMBERS]
 # A question with an answer of 1,900 bytes.

@@ -20,6 +20,8 @@ import pytest
 from tests.answers import CASES, HEADER, MALFORMED, QUESTION, Case, message, reverse
 from tests.serving import PATIENCE, ServerProcess, needs_ipv6, state_of
 
+pytestmark = pytest.mark.server
+
 
 @pytest.fixture(scope="module", params=["127.0.0.1:0", pytest.param("[::1]:0", marks=needs_ipv6)])
 def server(request: pytest.FixtureRequest, zones: Path) -> Iterator[ServerProcess]:

@@ -35,6 +35,8 @@ from dnsbl_server.supply.reload import ZoneStatus
 from tests.answers import MALFORMED, ZONE, message, reverse
 from tests.serving import PATIENCE, ServerProcess, StalledLoader, needs_ipv6
 
+pytestmark = pytest.mark.server
+
 Series = tuple[str, frozenset[tuple[str, str]]]
 
 

@@ -3,7 +3,7 @@
 from ipaddress import IPv4Address, IPv6Address, summarize_address_range
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dnsbl_server.model.address import Address, Net, cidrs_of, parse_address, parse_net
@@ -101,7 +101,6 @@ def test_what_is_no_net(text: str, message: str) -> None:
     assert str(refused.value) == message
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="0123456789abcdef.:/-% \0x", max_size=50) | st.text(max_size=20))
 def test_any_text_is_a_net_or_a_value_error(text: str) -> None:
     try:
@@ -126,7 +125,6 @@ def test_a_net_as_text(net: Net, shown: str) -> None:
     assert str(net) == shown
 
 
-@settings(deadline=None)
 @given(st.integers(0, MAX4), st.integers(0, MAX4))
 @example(0, MAX4)
 @example(1, MAX4 - 1)
@@ -139,7 +137,6 @@ def test_ipv4_cidrs_are_the_fewest(one: int, other: int) -> None:
     assert list(cidrs_of(Net(4, first, last))) == expected
 
 
-@settings(deadline=None)
 @given(st.integers(0, MAX6), st.integers(0, MAX6))
 @example(0, MAX6)
 @example(1, MAX6 - 1)
@@ -152,7 +149,6 @@ def test_ipv6_cidrs_are_the_fewest(one: int, other: int) -> None:
     assert list(cidrs_of(Net(6, first, last))) == expected
 
 
-@settings(deadline=None)
 @given(st.integers(0, MAX6))
 def test_an_address_comes_back_from_its_text(number: int) -> None:
     mapped = number >> 32 == 0xFFFF

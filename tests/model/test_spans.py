@@ -5,7 +5,7 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dnsbl_server.compiler._merge import lay_over, subtract
@@ -101,7 +101,6 @@ def test_families_do_not_mix() -> None:
 
 
 @given(st.data(), worlds())
-@settings(deadline=None)
 def test_prefixes_are_the_fewest_sorted_and_know_their_rows(data: st.DataObject, world: tuple[int, int]) -> None:
     version, base = world
     sources = [data.draw(triples(*world)) for _ in range(data.draw(st.integers(1, 3)))]
@@ -155,7 +154,6 @@ def test_sorting_agrees_with_python(version: int, count: int) -> None:
 
 
 @given(st.data(), worlds())
-@settings(deadline=None)
 def test_duplicates_are_found_as_by_a_dictionary(data: st.DataObject, world: tuple[int, int]) -> None:
     version, base = world
     rows = data.draw(triples(version, base, 20))
@@ -184,7 +182,6 @@ def test_a_great_many_duplicates() -> None:
 
 
 @given(st.data(), worlds())
-@settings(deadline=None)
 def test_a_union_has_what_any_has_in_the_fewest_spans(data: st.DataObject, world: tuple[int, int]) -> None:
     version, base = world
     sources = [data.draw(triples(version, base, 5)) for _ in range(data.draw(st.integers(0, 3)))]

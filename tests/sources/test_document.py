@@ -1,7 +1,7 @@
 """YAML as nodes that know their places, and what is said of YAML that we do not take."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dnsbl_server.model.problem import Problems
@@ -160,7 +160,6 @@ def test_all_duplicate_keys_are_named() -> None:
     assert list(node.fields) == ["a", "b"]
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200) | st.text(":-[]{}&*!|>'\"%@#,? \n\tab<\0\ufeff", max_size=60).map(str.encode))
 def test_any_bytes_are_a_node_or_a_problem(data: bytes) -> None:
     node, problems = _read(data)

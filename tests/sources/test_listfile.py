@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dnsbl_server.model.address import Net
@@ -147,7 +147,6 @@ def test_progress_tells_how_many_lines_were_read(tmp_path: Path, monkeypatch: py
     assert 10 <= counts[-1] <= 11
 
 
-@settings(deadline=None)
 @given(data=st.binary(max_size=100) | st.text("0123456789abcdef.:/-#; \r\n", max_size=80).map(str.encode))
 def test_any_bytes_are_nets_or_problems(data: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.getbasetemp() / "fuzz.txt"

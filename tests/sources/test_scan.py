@@ -17,6 +17,7 @@ from dnsbl_server.model.address import LOOPBACK_FIRST, LOOPBACK_LAST, MAPPED_FIR
 from dnsbl_server.sources._scan import scan
 from dnsbl_server.sources.listable import LARGE_NET
 from dnsbl_server.sources.listreader import MAX_LINE
+from tests.profiles import examples
 
 Row = tuple[int, int, int, int]
 
@@ -253,14 +254,14 @@ def real_nets(draw: st.DrawFn) -> str:
     return f"{kind(number)}-{kind(min(2**bits - 1, number + draw(st.integers(0, 1 << 17))))}"
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(5))
 @given(st.lists(LINES | real_nets(), max_size=5).map("\n".join))
 @example("126.0.0.0/8\n127.0.0.0/16\n126.255.0.0/16\n128.0.0.0/16")
 def test_lines_of_nets_mean_what_python_says(text: str) -> None:
     check(text.encode("latin-1"))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(5))
 @given(LINES | real_nets(), st.data())
 def test_damaged_lines_mean_what_python_says(line: str, data: st.DataObject) -> None:
     raw = bytearray(line, "latin-1")
@@ -272,7 +273,6 @@ def test_damaged_lines_mean_what_python_says(line: str, data: st.DataObject) -> 
     check(bytes(raw))
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200) | st.text("0123456789abcdef.:/-#; \r\n", max_size=200).map(str.encode))
 def test_any_bytes_mean_what_python_says(block: bytes) -> None:
     check(block)
@@ -281,7 +281,7 @@ def test_any_bytes_mean_what_python_says(block: bytes) -> None:
 def test_addresses_of_ipv6_are_those_of_inet_pton() -> None:
     chance = random.Random(6)
     taken = 0
-    for _ in range(30_000):
+    for _ in range(examples(300)):
         groups = [f"{chance.getrandbits(chance.choice((0, 4, 16, 16))):x}" for _ in range(chance.randint(1, 9))]
         for _ in range(chance.choice((0, 1, 1, 2))):
             groups[chance.randrange(len(groups))] = ""
@@ -296,4 +296,4 @@ def test_addresses_of_ipv6_are_those_of_inet_pton() -> None:
             continue
         assert rows == ([(6, number, number, 1)] if number >> 96 else [])
         taken += len(rows)
-    assert taken > 3_000
+    assert taken > examples(30)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dnsbl_server.sources.values import (
@@ -209,7 +209,6 @@ EVERY_PARSE: list[Callable[[str], object]] = [
 ]
 
 
-@settings(deadline=None)
 @given(st.sampled_from(EVERY_PARSE), st.text(max_size=40) | st.text("0123456789-:.TZ+smhdw{}ip /", max_size=30))
 def test_no_text_is_more_than_a_value_error(parse: Callable[[str], object], text: str) -> None:
     try:

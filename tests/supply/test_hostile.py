@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dnsbl_server.supply.load import Load, load
@@ -199,7 +199,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@settings(deadline=None)
 @given(data=_mutated())
 @example(data=FULL)
 @example(data=FULL.replace(b"ttl: 5m", b"ttl: 2w").replace(b"        ttl: 1h\n", b""))
@@ -209,7 +208,6 @@ def test_a_mutated_zone_file_is_a_zone_or_an_error(data: bytes, folder: Path) ->
     _load(path)
 
 
-@settings(deadline=None)
 @given(data=st.binary(max_size=300))
 def test_random_bytes_are_a_zone_or_an_error(data: bytes, folder: Path) -> None:
     path = folder / "z.yaml"
@@ -217,7 +215,6 @@ def test_random_bytes_are_a_zone_or_an_error(data: bytes, folder: Path) -> None:
     _load(path)
 
 
-@settings(deadline=None)
 @given(data=st.binary(max_size=300) | st.binary(max_size=100).map(gzip.compress))
 @example(data=b"\x1f\x8b\x08")
 def test_a_random_list_file_is_a_list_or_an_error(data: bytes, folder: Path) -> None:
@@ -238,7 +235,6 @@ KEYS: list[Callable[[str], str]] = [
 ]
 
 
-@settings(deadline=None)
 @given(
     key=st.sampled_from(KEYS),
     text=st.text("0123456789abcdefz.:/-+TZ {}[],'", max_size=25),

@@ -22,6 +22,8 @@ from dnsbl_server.supply.loader import Loaded, Loader, LoaderError
 from dnsbl_server.table.table import ZoneTable
 from tests.reloading import wait_until, zone_text
 
+pytestmark = pytest.mark.server
+
 LONG = 60.0
 # What a loader does that never ends by itself.
 HANG = "exec sleep 600"

@@ -23,6 +23,8 @@ from tests.reloading import (
 )
 from tests.serving import ServerProcess
 
+pytestmark = pytest.mark.server
+
 OLD, NEW, MORE = "192.0.2.1", "192.0.2.2", "192.0.2.3"
 
 

@@ -26,6 +26,8 @@ from tests.reloading import (
 )
 from tests.serving import PATIENCE, ServerProcess
 
+pytestmark = pytest.mark.server
+
 DYN = "dyn.example.org"
 OLD, NEW, MORE = "192.0.2.1", "192.0.2.2", "192.0.2.3"
 BROKEN = zone_text("10.0.0.0/33")

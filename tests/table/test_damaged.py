@@ -31,7 +31,8 @@ from dnsbl_server.table.pack import pack
 from dnsbl_server.table.table import ZoneTable
 from tests.asking import header, name_of, opt, question
 from tests.conftest import NOW
-from tests.sameness import EXAMPLES, Both
+from tests.profiles import examples
+from tests.sameness import Both
 from tests.table.test_table import INFO, NO_V4, NO_V6, columns4, columns6
 
 Sections = dict[str, bytes]
@@ -273,7 +274,7 @@ def test_every_byte_changed(shape: str, mask: int) -> None:
 
 @pytest.mark.parametrize("damage", sorted({damage.__name__: damage for damage in DAMAGES}))
 @given(shape=st.sampled_from(SMALL), seed=st.integers(0, 1 << 63))
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=examples(4))
 def test_any_damage_of_one_kind(damage: str, shape: str, seed: int) -> None:
     random = Random(seed)
     for _ in range(10):
@@ -281,7 +282,7 @@ def test_any_damage_of_one_kind(damage: str, shape: str, seed: int) -> None:
 
 
 @given(shape=st.sampled_from(list(TABLES)), seed=st.integers(0, 1 << 63))
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=examples(4))
 def test_damages_of_all_kinds(shape: str, seed: int) -> None:
     random = Random(seed)
     for _ in range(3):

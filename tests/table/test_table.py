@@ -17,6 +17,7 @@ from dnsbl_server.table.layout import VERSION, Answer, Intervals, TableError
 from dnsbl_server.table.pack import pack
 from dnsbl_server.table.table import ZoneTable
 from tests.conftest import NOW
+from tests.profiles import examples
 
 INFO = TableInfo(
     zone="bl.example.org",
@@ -173,7 +174,7 @@ def test_another_magic_is_refused() -> None:
 
 
 @given(st.binary(max_size=400))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(0.5))
 def test_any_other_bytes_are_refused(data: bytes) -> None:
     for buffer in (data, BUFFER[:8] + data, BUFFER[: HEADER.size] + data):
         with pytest.raises(TableError):
