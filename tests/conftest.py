@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dnsbl_server.answer.snapshot import Identity, Snapshot
-from dnsbl_server.supply.load import Load, load
+from dnsbl_server.supply.load import LoadResult, load_zones
 from dnsbl_server.table.table import ZoneTable
 from tests.answers import BIG_ZONE, ZONE
 
@@ -15,22 +15,22 @@ NOW = 1795392000.0
 
 
 @pytest.fixture
-def load_texts(tmp_path: Path) -> Callable[..., Load]:
+def load_texts(tmp_path: Path) -> Callable[..., LoadResult]:
     """Load zones from texts: `load_texts(text, ..., now=NOW)`; they become z0.yaml, z1.yaml, ... in tmp_path."""
 
-    def make(*texts: str, now: float = NOW) -> Load:
+    def make(*texts: str, now: float = NOW) -> LoadResult:
         files = []
         for number, text in enumerate(texts):
             path = tmp_path / f"z{number}.yaml"
             path.write_text(text)
             files.append(str(path))
-        return load(files, now, lambda path, count: None)
+        return load_zones(files, now, lambda path, count: None)
 
     return make
 
 
 @pytest.fixture
-def snapshot_of(load_texts: Callable[..., Load]) -> Callable[..., Snapshot]:
+def snapshot_of(load_texts: Callable[..., LoadResult]) -> Callable[..., Snapshot]:
     """A snapshot of zones from texts, which must be free of errors."""
 
     def make(*texts: str, now: float = NOW, identity: Identity | None = None) -> Snapshot:

@@ -11,7 +11,7 @@ from dnsbl_server.compiler.rib import ZoneRib
 from dnsbl_server.model.address import parse_address
 from dnsbl_server.model.problem import Problems
 from dnsbl_server.model.zone import Zone
-from dnsbl_server.supply.load import Load, LoadedZone
+from dnsbl_server.supply.load import CompiledZone, LoadResult
 from dnsbl_server.table.table import Answer, ZoneTable
 from tests import oracle
 from tests.conftest import NOW
@@ -60,14 +60,14 @@ def test_intervals_are_sorted_and_disjoint(zone: Zone) -> None:
         assert sum(last - first + 1 for first, last in spans) - tests == compiled.addresses[version]
 
 
-def loaded(load_texts: Callable[..., Load], text: str, now: float = NOW) -> LoadedZone:
+def loaded(load_texts: Callable[..., LoadResult], text: str, now: float = NOW) -> CompiledZone:
     load = load_texts(HEAD + text, now=now)
     assert not load.problems.errors
     (zone,) = load.zones.values()
     return zone
 
 
-def find(zone: LoadedZone, address: str, now: float = NOW) -> Answer | None:
+def find(zone: CompiledZone, address: str, now: float = NOW) -> Answer | None:
     return ZoneTable(zone.compiled.table).find(*parse_address(address), now)
 
 
@@ -104,7 +104,7 @@ entries:
     ],
 )
 def test_what_expires_uncovers_the_less_specific(
-    load_texts: Callable[..., Load], address: str, seconds: float, expected: list[str], until: int
+    load_texts: Callable[..., LoadResult], address: str, seconds: float, expected: list[str], until: int
 ) -> None:
     zone = loaded(load_texts, EXPIRING)
     answer = find(zone, address, NOW + seconds)
@@ -114,7 +114,7 @@ def test_what_expires_uncovers_the_less_specific(
     assert [match.entry.listing.reason for match in matches if match.entry] == expected
 
 
-def test_counts(load_texts: Callable[..., Load]) -> None:
+def test_counts(load_texts: Callable[..., LoadResult]) -> None:
     more = "2001:db8::/64", "203.0.113.0-203.0.113.9", "{net: 203.0.113.99, expires: 2026-11-23}"
     text = EXPIRING + "".join(f"  - {entry}\n" for entry in more)
     zone = loaded(load_texts, text)
@@ -128,20 +128,20 @@ def test_counts(load_texts: Callable[..., Load]) -> None:
 @pytest.mark.parametrize(
     "inner", ["192.0.2.0", "192.0.2.255", "192.0.2.128/25", "192.0.2.254/31", "192.0.2.1-192.0.2.255"]
 )
-def test_no_address_counts_twice(load_texts: Callable[..., Load], inner: str) -> None:
+def test_no_address_counts_twice(load_texts: Callable[..., LoadResult], inner: str) -> None:
     zone = loaded(load_texts, f"entries:\n  - 192.0.2.0/24\n  - {{net: {inner}, reason: inside}}\n")
     assert zone.compiled.addresses == {4: 256, 6: 0}
     spans = list(ZoneTable(zone.compiled.table).intervals(4))
     assert all(before[1] < after[0] for before, after in pairwise(spans))
 
 
-def test_an_entry_cut_at_the_test_addresses_counts_once(load_texts: Callable[..., Load]) -> None:
+def test_an_entry_cut_at_the_test_addresses_counts_once(load_texts: Callable[..., LoadResult]) -> None:
     zone = loaded(load_texts, "entries: [126.255.255.255-128.0.0.0]\n")
     assert ZoneTable(zone.compiled.table).meta["lists"] == [{"name": "bl.example.org", "v4": 1, "v6": 0}]
     assert zone.compiled.addresses[4] == 2
 
 
-def test_what_expired_in_1970_is_expired(load_texts: Callable[..., Load]) -> None:
+def test_what_expired_in_1970_is_expired(load_texts: Callable[..., LoadResult]) -> None:
     zone = loaded(load_texts, "entries:\n  - {net: 192.0.2.1, expires: 1970-01-01}\n")
     assert find(zone, "192.0.2.1") is None
     assert not zone.rib.explain(*parse_address("192.0.2.1"), NOW).deciding
@@ -186,13 +186,13 @@ lists:
     ],
 )
 def test_no_other_loopback_address_is_listed(
-    load_texts: Callable[..., Load], form: str, address: str, codes: tuple[str, ...]
+    load_texts: Callable[..., LoadResult], form: str, address: str, codes: tuple[str, ...]
 ) -> None:
     answer = find(loaded(load_texts, CODES), form.format(address))
     assert (answer.codes if answer else ()) == tuple(parse_address(code)[1] for code in codes)
 
 
-def test_a_test_entry_has_the_texts_of_the_lists_with_its_code(load_texts: Callable[..., Load]) -> None:
+def test_a_test_entry_has_the_texts_of_the_lists_with_its_code(load_texts: Callable[..., LoadResult]) -> None:
     zone = loaded(
         load_texts,
         'lists:\n  - {name: a, txt: "a", entries: [192.0.2.1]}\n  - {name: b, txt: "b", entries: [192.0.2.1]}\n',
@@ -200,7 +200,7 @@ def test_a_test_entry_has_the_texts_of_the_lists_with_its_code(load_texts: Calla
     assert reasons(find(zone, "127.0.0.2")) == ["a", "b"]
 
 
-def test_test_entries_outlive_everything(load_texts: Callable[..., Load]) -> None:
+def test_test_entries_outlive_everything(load_texts: Callable[..., LoadResult]) -> None:
     zone = loaded(load_texts, "except: [0.0.0.0/1]\nentries:\n  - {net: 192.0.2.1, expires: 2020-01-01}\n")
     answer = find(zone, "127.0.0.2", NOW + 1e9)
     assert answer is not None
@@ -210,12 +210,12 @@ def test_test_entries_outlive_everything(load_texts: Callable[..., Load]) -> Non
 @pytest.mark.parametrize(
     "address", ["0.0.0.0", "255.255.255.255", "::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "192.0.2.0", "192.0.2.3"]
 )
-def test_the_first_and_last_address_can_be_listed(load_texts: Callable[..., Load], address: str) -> None:
+def test_the_first_and_last_address_can_be_listed(load_texts: Callable[..., LoadResult], address: str) -> None:
     ends = '0.0.0.0, 255.255.255.255, "::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 192.0.2.0/30'
     assert find(loaded(load_texts, f"entries: [{ends}]\n"), address) is not None
 
 
-def test_lists_add_up_in_the_order_of_the_file(load_texts: Callable[..., Load]) -> None:
+def test_lists_add_up_in_the_order_of_the_file(load_texts: Callable[..., LoadResult]) -> None:
     lists = """\
 lists:
   - {name: z, code: [127.0.0.9, 127.0.0.2], txt: "z", entries: [192.0.2.0/24]}

@@ -31,7 +31,7 @@ from dnsbl_server.engine.service import QTYPE_LABELS, Service
 from dnsbl_server.http.metrics import MetricsServer
 from dnsbl_server.server import Server
 from dnsbl_server.supply.metrics import ZoneCollector
-from dnsbl_server.supply.reload import ZoneStatus
+from dnsbl_server.supply.status import ZoneStatus
 from tests.answers import MALFORMED, ZONE, message, reverse
 from tests.serving import PATIENCE, ServerProcess, StalledLoader, needs_ipv6
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from dnsbl_server.supply.load import Load
+from dnsbl_server.supply.load import LoadResult
+
+LoadTexts = Callable[..., LoadResult]
 
 ZONE = "zone: bl.example.org\n"
 LIST = ZONE + "entries:\n  - "
@@ -111,12 +113,12 @@ BROKEN = [
 ]
 
 
-def said_of(result: Load, directory: Path) -> list[str]:
+def said_of(result: LoadResult, directory: Path) -> list[str]:
     return [str(problem).replace(f"{directory}/z0.yaml:", "", 1) for problem in result.problems]
 
 
 @pytest.mark.parametrize(("text", "expected"), BROKEN)
-def test_broken(load_texts: Callable[..., Load], tmp_path: Path, text: str, expected: str) -> None:
+def test_broken(load_texts: LoadTexts, tmp_path: Path, text: str, expected: str) -> None:
     result = load_texts(text)
     assert not result.zones
     expected = expected.replace("{file}", str(tmp_path / "z0.yaml")).replace("{dir}", str(tmp_path))
@@ -164,7 +166,7 @@ WARNED = [
 
 
 @pytest.mark.parametrize(("text", "expected", "addresses"), WARNED)
-def test_warned(load_texts: Callable[..., Load], tmp_path: Path, text: str, expected: str, addresses: int) -> None:
+def test_warned(load_texts: LoadTexts, tmp_path: Path, text: str, expected: str, addresses: int) -> None:
     result = load_texts(text)
     said = said_of(result, tmp_path)
     assert any(line.startswith(expected) for line in said), said
@@ -172,7 +174,7 @@ def test_warned(load_texts: Callable[..., Load], tmp_path: Path, text: str, expe
     assert loaded.compiled.addresses[4] == addresses
 
 
-def test_all_problems_of_all_files_come_in_one_run(load_texts: Callable[..., Load], tmp_path: Path) -> None:
+def test_all_problems_of_all_files_come_in_one_run(load_texts: LoadTexts, tmp_path: Path) -> None:
     (tmp_path / "feed.txt").write_text("10.0.0.1\noops\n10.0.0.300 # x\n")
     broken = LIST + "10.0.0.1/8\n  - 10.0.0.x\nttl: x\nfiles: [feed.txt]\n"
     result = load_texts(
@@ -183,7 +185,7 @@ def test_all_problems_of_all_files_come_in_one_run(load_texts: Callable[..., Loa
     assert [loaded.zone.name for loaded in result.zones.values()] == ["b3.example.org"]
 
 
-def test_two_files_for_one_zone(load_texts: Callable[..., Load], tmp_path: Path) -> None:
+def test_two_files_for_one_zone(load_texts: LoadTexts, tmp_path: Path) -> None:
     result = load_texts(LIST + "10.0.0.1\n", "zone: BL.example.org.\nentries: [10.0.0.2]\n")
     said = [str(problem) for problem in result.problems]
     assert said == [
@@ -194,7 +196,7 @@ def test_two_files_for_one_zone(load_texts: Callable[..., Load], tmp_path: Path)
 @pytest.mark.parametrize(
     ("name", "refused"), [("2", True), ("a", True), ("2.0.192", True), ("zz", False), ("traps", False), ("256", False)]
 )
-def test_a_zone_cannot_hide_addresses_of_another(load_texts: Callable[..., Load], name: str, refused: bool) -> None:
+def test_a_zone_cannot_hide_addresses_of_another(load_texts: LoadTexts, name: str, refused: bool) -> None:
     result = load_texts(LIST + "10.0.0.1\n", f"zone: {name}.bl.example.org\nentries: []\n")
     assert bool(result.problems.errors) == refused
     assert len(result.zones) == (1 if refused else 2)
@@ -215,7 +217,7 @@ LISTED = [
 
 @pytest.mark.parametrize(("line", "expected", "addresses"), LISTED)
 def test_what_a_list_file_lists_is_warned_of_like_any_entry(
-    load_texts: Callable[..., Load], tmp_path: Path, line: str, expected: str, addresses: int
+    load_texts: LoadTexts, tmp_path: Path, line: str, expected: str, addresses: int
 ) -> None:
     (tmp_path / "feed.txt").write_text(f"# a feed\n  {line} # why\n2001:db8::1\n")
     result = load_texts(ZONE + "files: [feed.txt]\n")

@@ -17,7 +17,7 @@ from dnsbl_server.model.problem import Place, Problems
 from dnsbl_server.model.zone import Apex, Exclusion, Soa, Zone
 from dnsbl_server.sources.values import parse_template
 from dnsbl_server.sources.zonefile import read_zone_file
-from dnsbl_server.supply.load import Load, load
+from dnsbl_server.supply.load import LoadResult, load_zones
 from tests.conftest import NOW
 
 CASES = Path(__file__).parent / "cases"
@@ -40,7 +40,7 @@ def test_an_invalid_case_is_refused_as_it_says(name: str, monkeypatch: pytest.Mo
     expected = [text if text.startswith("feeds/") else f"{name}:{text}" for text in _after(lines, "# expect: ")]
     assert expected, "the case does not say what is wrong"
     others = _after(lines, "# with: ")
-    result = load([*others, name], NOW, _quiet)
+    result = load_zones([*others, name], NOW, _quiet)
     found = [str(problem) for problem in result.problems.errors if problem.place.file not in others]
     assert found == expected
     assert name not in result.zones
@@ -233,7 +233,7 @@ def test_a_host_below_the_zone_has_no_address_and_is_warned_of(body: str, tmp_pa
 )
 @pytest.mark.parametrize("in_file", [False, True])
 def test_loopback_is_cut_out_of_every_entry(
-    entry: str, listed: list[str], count: int, in_file: bool, tmp_path: Path, load_texts: Callable[..., Load]
+    entry: str, listed: list[str], count: int, in_file: bool, tmp_path: Path, load_texts: Callable[..., LoadResult]
 ) -> None:
     (tmp_path / "feed.txt").write_text(f"{entry}\n")
     result = load_texts(HEAD + ("files: [feed.txt]\n" if in_file else f"entries: ['{entry}']\n"))
@@ -269,7 +269,7 @@ def test_a_repeated_value_names_the_first_place_each_time(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("body", ["entries: []\n", "entries:\n", "lists: [{name: a, entries: []}]\n"])
-def test_a_zone_may_be_empty_for_now(body: str, load_texts: Callable[..., Load]) -> None:
+def test_a_zone_may_be_empty_for_now(body: str, load_texts: Callable[..., LoadResult]) -> None:
     result = load_texts(HEAD + body)
     assert result.problems.errors == []
     assert len(result.zones) == 1

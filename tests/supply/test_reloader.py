@@ -6,7 +6,7 @@ import logging
 import mmap
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -16,9 +16,11 @@ import pytest
 
 from dnsbl_server.engine.service import Service
 from dnsbl_server.supply import reload, watch
-from dnsbl_server.supply.load import find_zone_files, load
-from dnsbl_server.supply.loader import Loaded, Loader, LoaderError, SealedTable
-from dnsbl_server.supply.reload import Reloader
+from dnsbl_server.supply.exchange import Job
+from dnsbl_server.supply.load import find_zone_files, load_zones
+from dnsbl_server.supply.plan import Backoff
+from dnsbl_server.supply.process import Delivery, LoaderError, LoaderProcess, SealedTable
+from dnsbl_server.supply.reload import RETRY, Reloader
 from dnsbl_server.table.table import ZoneTable
 from tests.reloading import ZONE, rename_over, zone_text
 
@@ -26,25 +28,28 @@ PATIENCE = 30.0
 NEVER = 3600.0
 
 
-class FakeLoader(Loader):
+class FakeLoader(LoaderProcess):
     """Loads in this process, unless it is told to fail; `calls` has the time of each run."""
 
     def __init__(self) -> None:
         super().__init__(PATIENCE)
         self.failures: list[Exception] = []
         self.calls: list[float] = []
+        # Called after the files were read, and before the server hears of it.
+        self.before_the_end: Callable[[], object] = lambda: None
 
-    def run(self, files: list[str], served: Mapping[str, str], descriptors: Mapping[str, int]) -> Loaded:
+    def run(self, job: Job) -> Delivery:
         self.calls.append(time.monotonic())
         if self.failures:
             raise self.failures.pop(0)
-        result = load(files, time.time(), lambda path, count: None, served)
+        result = load_zones(job.files, time.time(), lambda path, count: None, job.served)
         tables = []
-        for file, loaded in result.zones.items():
+        for file, zone in result.zones.items():
             descriptor = os.memfd_create("table")
-            os.write(descriptor, loaded.compiled.table)
+            os.write(descriptor, zone.compiled.table)
             tables.append(SealedTable(file, ZoneTable(mmap.mmap(descriptor, 0)), descriptor, 0, 0))
-        return Loaded(tables, result.problems, result.sources)
+        self.before_the_end()
+        return Delivery(tuple(tables), result.problems, result.sources)
 
 
 def service_of(reloader: Reloader) -> Service:
@@ -54,9 +59,11 @@ def service_of(reloader: Reloader) -> Service:
 
 
 @asynccontextmanager
-async def running(directory: Path, loader: FakeLoader) -> AsyncIterator[tuple[Reloader, asyncio.Task[None]]]:
+async def running(
+    directory: Path, loader: FakeLoader, backoff: Backoff = RETRY
+) -> AsyncIterator[tuple[Reloader, asyncio.Task[None]]]:
     """A reloader that has had its first load, and the task that goes on with it."""
-    reloader = Reloader((str(directory),), Service(), loader, NEVER)
+    reloader = Reloader((str(directory),), Service(), loader, NEVER, backoff=backoff)
     assert not (await reloader.start()).errors
     task = asyncio.create_task(reloader.run())
     try:
@@ -84,15 +91,12 @@ def zones(tmp_path: Path) -> Path:
     return directory
 
 
-def test_a_failing_loader_is_tried_again_and_later_each_time(
-    zones: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(reload, "_RETRY", (0.1, 0.4))
+def test_a_failing_loader_is_tried_again_and_later_each_time(zones: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = str(zones / "bl.yaml")
     loader = FakeLoader()
 
     async def main() -> None:
-        async with running(zones, loader) as (reloader, _):
+        async with running(zones, loader, Backoff(0.1, 0.4)) as (reloader, _):
             before = reloader.statuses[file]
             loader.failures = [LoaderError("the loader is on strike") for _ in range(5)]
             reloader.request()
@@ -120,12 +124,11 @@ def test_a_failing_loader_is_tried_again_and_later_each_time(
         assert gap >= 0.9 * delay
 
 
-def test_zones_stay_in_service_while_the_loader_fails(zones: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reload, "_RETRY", (0.05, 0.05))
+def test_zones_stay_in_service_while_the_loader_fails(zones: Path) -> None:
     loader = FakeLoader()
 
     async def main() -> None:
-        async with running(zones, loader) as (reloader, _):
+        async with running(zones, loader, Backoff(0.05, 0.05)) as (reloader, _):
             snapshot = service_of(reloader).snapshot
             loader.failures = [LoaderError("no")] * 3
             rename_over(zones / "bl.yaml", zone_text("192.0.2.2"))
@@ -138,13 +141,12 @@ def test_zones_stay_in_service_while_the_loader_fails(zones: Path, monkeypatch: 
     asyncio.run(main())
 
 
-def test_a_request_whose_load_failed_is_not_forgotten(zones: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reload, "_RETRY", (1.0, 1.0))
+def test_a_request_whose_load_failed_is_not_forgotten(zones: Path) -> None:
     file = str(zones / "bl.yaml")
     loader = FakeLoader()
 
     async def main() -> None:
-        async with running(zones, loader) as (reloader, _):
+        async with running(zones, loader, Backoff(1.0, 1.0)) as (reloader, _):
             loader.failures = [LoaderError("no")]
             reloader.request()
             await until(lambda: not reloader.statuses[file].last_succeeded, "the failure")
@@ -155,15 +157,14 @@ def test_a_request_whose_load_failed_is_not_forgotten(zones: Path, monkeypatch: 
     asyncio.run(main())
 
 
-def test_an_expiry_whose_load_failed_is_not_forgotten(zones: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reload, "_RETRY", (1.0, 1.0))
+def test_an_expiry_whose_load_failed_is_not_forgotten(zones: Path) -> None:
     loader = FakeLoader()
     expires = int(time.time()) + 2
     stamp = f"{datetime.fromtimestamp(expires, UTC):%Y-%m-%dT%H:%M:%SZ}"
     (zones / "bl.yaml").write_text(zone_text("{net: 192.0.2.1, expires: '" + stamp + "'}", "192.0.2.2"))
 
     async def main() -> None:
-        async with running(zones, loader) as (reloader, _):
+        async with running(zones, loader, Backoff(1.0, 1.0)) as (reloader, _):
             loader.failures = [LoaderError("no")]
             await until(lambda: not loader.failures, "the failure")
             (zones / "README").write_text("text")
@@ -173,13 +174,12 @@ def test_an_expiry_whose_load_failed_is_not_forgotten(zones: Path, monkeypatch: 
     asyncio.run(main())
 
 
-def test_after_a_success_only_what_changed_is_loaded(zones: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reload, "_RETRY", (0.05, 0.05))
+def test_after_a_success_only_what_changed_is_loaded(zones: Path) -> None:
     file = str(zones / "bl.yaml")
     loader = FakeLoader()
 
     async def main() -> None:
-        async with running(zones, loader) as (reloader, _):
+        async with running(zones, loader, Backoff(0.05, 0.05)) as (reloader, _):
             (zones / "dyn.yaml").write_text(zone_text("192.0.2.1", zone="dyn.example.org"))
             await until(lambda: len(reloader.statuses) == 2, "the second zone")
             loader.failures = [LoaderError("no")]
@@ -192,13 +192,12 @@ def test_after_a_success_only_what_changed_is_loaded(zones: Path, monkeypatch: p
     asyncio.run(main())
 
 
-def test_an_unforeseen_error_does_not_stop_the_reloads(zones: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reload, "_RETRY", (0.05, 0.05))
+def test_an_unforeseen_error_does_not_stop_the_reloads(zones: Path) -> None:
     file = str(zones / "bl.yaml")
     loader = FakeLoader()
 
     async def main() -> None:
-        async with running(zones, loader) as (reloader, task):
+        async with running(zones, loader, Backoff(0.05, 0.05)) as (reloader, task):
             loader.failures = [RuntimeError("can't start new thread")]
             reloader.request()
             await until(lambda: task.done() or reloader.statuses[file].successes == 2, "the next try")

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from dnsbl_server.supply.load import Load, load
-from dnsbl_server.supply.loader import Loaded, Loader, LoaderError
+from dnsbl_server.supply.exchange import Job
+from dnsbl_server.supply.load import LoadResult, load_zones
+from dnsbl_server.supply.process import Delivery, LoaderError, LoaderProcess
 from dnsbl_server.table.table import ZoneTable
 from tests.reloading import wait_until, zone_text
 
@@ -26,8 +27,8 @@ LONG = 60.0
 HANG = "exec sleep 600"
 
 
-def run(files: list[str], loader: Loader | None = None, **options: dict[str, int]) -> Loaded:
-    return (loader or Loader(LONG)).run(files, {}, options.get("descriptors", {}))
+def run(files: list[str], loader: LoaderProcess | None = None) -> Delivery:
+    return (loader or LoaderProcess(LONG)).run(Job(tuple(files), {}, {}))
 
 
 def children() -> list[str]:
@@ -78,18 +79,18 @@ def test_the_tables_are_those_of_load(tmp_path: Path, zone_file: str) -> None:
     other = tmp_path / "dyn.yaml"
     other.write_text("zone: dyn.example.org\nfiles: [list.txt]\n")
     files = [zone_file, str(other)]
-    loaded = run(files)
-    assert [table.file for table in loaded.tables] == files
-    made_at = loaded.tables[0].table.meta["as_of"]
+    delivery = run(files)
+    assert [table.file for table in delivery.tables] == files
+    made_at = delivery.tables[0].table.meta["as_of"]
     assert abs(made_at - time.time()) < LONG
-    expected = load(files, made_at, lambda path, count: None)
-    for table in loaded.tables:
+    expected = load_zones(files, made_at, lambda path, count: None)
+    for table in delivery.tables:
         assert os.pread(table.descriptor, table.table.size + 1, 0) == expected.zones[table.file].compiled.table
         assert table.table.meta["zone"] == expected.zones[table.file].zone.name
         table.close()
-    assert loaded.sources == expected.sources
-    assert not len(loaded.problems)
-    assert [(table.added, table.removed) for table in loaded.tables] == [(3, 0), (2, 0)]
+    assert delivery.sources == expected.sources
+    assert not len(delivery.problems)
+    assert [(table.added, table.removed) for table in delivery.tables] == [(3, 0), (2, 0)]
 
 
 def test_problems_come_with_their_places(tmp_path: Path, zone_file: str) -> None:
@@ -99,20 +100,20 @@ def test_problems_come_with_their_places(tmp_path: Path, zone_file: str) -> None
     warned = tmp_path / "warned.yaml"
     warned.write_text(zone_text("127.0.0.0/30", "192.0.2.1", zone="w.example.org"))
     files = [str(bad), zone_file, str(warned), str(tmp_path / "none.yaml")]
-    expected = load(files, time.time(), lambda path, count: None)
-    loaded = run(files)
-    assert list(loaded.problems) == list(expected.problems)
-    shown = [str(problem) for problem in loaded.problems.errors]
+    expected = load_zones(files, time.time(), lambda path, count: None)
+    delivery = run(files)
+    assert list(delivery.problems) == list(expected.problems)
+    shown = [str(problem) for problem in delivery.problems.errors]
     assert any(line.startswith(f"{bad}:3:5: 10.0.0.0/33: ") for line in shown)
     assert any(line.startswith(f"{tmp_path / 'list.txt'}:2:1: 203.0.113.300: ") for line in shown)
-    assert [problem.place.line for problem in loaded.problems.warnings] == [3]
-    assert [table.file for table in loaded.tables] == [zone_file, str(warned)]
-    for table in loaded.tables:
+    assert [problem.place.line for problem in delivery.problems.warnings] == [3]
+    assert [table.file for table in delivery.tables] == [zone_file, str(warned)]
+    for table in delivery.tables:
         table.close()
-    assert loaded.sources == expected.sources
-    assert loaded.sources[str(bad)].keys() == {str(bad), str(tmp_path / "list.txt"), str(tmp_path / "gone.txt")}
-    assert loaded.sources[str(bad)][str(tmp_path / "gone.txt")] is None
-    assert loaded.sources[str(tmp_path / "none.yaml")] == {str(tmp_path / "none.yaml"): None}
+    assert delivery.sources == expected.sources
+    assert delivery.sources[str(bad)].keys() == {str(bad), str(tmp_path / "list.txt"), str(tmp_path / "gone.txt")}
+    assert delivery.sources[str(bad)][str(tmp_path / "gone.txt")] is None
+    assert delivery.sources[str(tmp_path / "none.yaml")] == {str(tmp_path / "none.yaml"): None}
 
 
 def test_tables_are_sealed(zone_file: str) -> None:
@@ -133,7 +134,7 @@ def test_changes_count_from_the_table_before(tmp_path: Path, zone_file: str) -> 
     Path(zone_file).write_text(zone_text("192.0.2.0/24", "203.0.113.1", "203.0.113.2", '"2001:db8::/33"'))
     os.utime(zone_file, (1000, 1000))
     served = {"bl.example.org": zone_file}
-    (new,) = Loader(LONG).run([zone_file], served, {"bl.example.org": old.descriptor}).tables
+    (new,) = LoaderProcess(LONG).run(Job((zone_file,), served, {"bl.example.org": old.descriptor})).tables
     assert (new.added, new.removed) == (3, 2)
     assert new.table.meta["serial"] == old.table.meta["serial"], "the serial went back"
     old.close()
@@ -143,9 +144,9 @@ def test_changes_count_from_the_table_before(tmp_path: Path, zone_file: str) -> 
 def test_another_file_for_a_served_zone_is_refused(tmp_path: Path, zone_file: str) -> None:
     second = tmp_path / "a-second.yaml"
     second.write_text(zone_text("203.0.113.1"))
-    loaded = Loader(LONG).run([str(second)], {"bl.example.org": zone_file}, {})
-    assert loaded.tables == []
-    (problem,) = loaded.problems.errors
+    delivery = LoaderProcess(LONG).run(Job((str(second),), {"bl.example.org": zone_file}, {}))
+    assert delivery.tables == ()
+    (problem,) = delivery.problems.errors
     assert problem.place.file == str(second)
     assert zone_file in problem.message
 
@@ -161,7 +162,7 @@ def test_another_file_for_a_served_zone_is_refused(tmp_path: Path, zone_file: st
     ],
 )
 def test_changes_since(
-    load_texts: Callable[..., Load], before: list[str], after: list[str], expected: tuple[int, int]
+    load_texts: Callable[..., LoadResult], before: list[str], after: list[str], expected: tuple[int, int]
 ) -> None:
     old, new = (
         ZoneTable(next(iter(load_texts(zone_text(*nets)).zones.values())).compiled.table) for nets in (before, after)
@@ -200,15 +201,15 @@ def test_a_loader_that_ends_without_a_report(
 def test_a_loader_that_hangs_is_killed(zone_file: str, loader_is: Callable[..., None]) -> None:
     loader_is(HANG)
     with nothing_left(), pytest.raises(LoaderError, match=r"^the loader took longer than 0\.3 seconds and was killed$"):
-        run([zone_file], Loader(0.3))
+        run([zone_file], LoaderProcess(0.3))
 
 
-def _in_thread(loader: Loader, files: list[str]) -> tuple[threading.Thread, list[object]]:
+def _in_thread(loader: LoaderProcess, files: list[str]) -> tuple[threading.Thread, list[object]]:
     outcome: list[object] = []
 
     def work() -> None:
         try:
-            outcome.append(loader.run(files, {}, {}))
+            outcome.append(run(files, loader))
         except Exception as error:
             outcome.append(error)
 
@@ -219,7 +220,7 @@ def _in_thread(loader: Loader, files: list[str]) -> tuple[threading.Thread, list
 
 def test_a_loader_that_never_reads_its_request_is_killed(loader_is: Callable[..., None]) -> None:
     loader_is(HANG)
-    loader = Loader(0.3)
+    loader = LoaderProcess(0.3)
     # More than a pipe holds.
     thread, outcome = _in_thread(loader, [f"zones/a-zone-file-with-some-name-{number}.yaml" for number in range(5000)])
     thread.join(10.0)
@@ -232,17 +233,20 @@ def test_a_loader_that_never_reads_its_request_is_killed(loader_is: Callable[...
 
 REPORT_AND_HANG = """
 import array, json, os, socket, sys, time
-request = json.load(sys.stdin)
-memory = os.memfd_create("report")
-os.write(memory, json.dumps({"problems": [], "sources": {}}).encode())
-socket.send_fds(socket.socket(fileno=request["socket"]), [b"{}"], [memory])
+import fcntl
+job = json.load(sys.stdin)
+memory = os.memfd_create("report", os.MFD_ALLOW_SEALING)
+report = {"problems": [], "left_out": {}, "sources": {file: {} for file in job["files"]}}
+os.write(memory, json.dumps(report).encode())
+fcntl.fcntl(memory, fcntl.F_ADD_SEALS, 15)
+socket.send_fds(socket.socket(fileno=1), [b'{"kind": "report"}'], [memory])
 time.sleep(30)
 """
 
 
 def test_a_loader_that_does_not_end_after_its_report_is_killed(zone_file: str, loader_is: Callable[..., None]) -> None:
     loader_is(REPORT_AND_HANG, sys.executable + " -ES")
-    loader = Loader(2.0)
+    loader = LoaderProcess(2.0)
     thread, _ = _in_thread(loader, [zone_file])
     thread.join(10.0)
     is_late = thread.is_alive()
@@ -253,7 +257,7 @@ def test_a_loader_that_does_not_end_after_its_report_is_killed(zone_file: str, l
 
 def test_a_loader_that_is_killed_in_its_work(zone_file: str, loader_is: Callable[..., None]) -> None:
     loader_is(HANG)
-    loader = Loader(LONG)
+    loader = LoaderProcess(LONG)
     with nothing_left():
         thread, outcome = _in_thread(loader, [zone_file])
         wait_until(lambda: loader._process is not None, "the loader process")
@@ -268,7 +272,7 @@ def test_a_loader_that_is_killed_in_its_work(zone_file: str, loader_is: Callable
 
 def test_close_ends_a_run(zone_file: str, loader_is: Callable[..., None]) -> None:
     loader_is(HANG)
-    loader = Loader(LONG)
+    loader = LoaderProcess(LONG)
     with nothing_left():
         thread, outcome = _in_thread(loader, [zone_file])
         wait_until(lambda: loader._process is not None, "the loader process")
@@ -279,7 +283,7 @@ def test_close_ends_a_run(zone_file: str, loader_is: Callable[..., None]) -> Non
 
 def test_no_run_after_close(zone_file: str, loader_is: Callable[..., None]) -> None:
     loader_is(HANG)
-    loader = Loader(LONG)
+    loader = LoaderProcess(LONG)
     loader.close()
     with nothing_left(), pytest.raises(LoaderError):
         run([zone_file], loader)
@@ -313,8 +317,7 @@ def test_no_descriptor_left_is_a_loader_error(
 
 GARBAGE = """
 import json, os, socket, sys, time
-request = json.load(sys.stdin)
-parent = socket.socket(fileno=request["socket"])
+parent = socket.socket(fileno=1)
 memory = os.memfd_create("garbage")
 os.write(memory, b"garbage" * 1000)
 {send}
@@ -347,14 +350,14 @@ OUT_OF_MEMORY = """
 import sys, time
 import dnsbl_server.supply.load
 
-def load(*_):
+def load_zones(*_):
     raise MemoryError("no memory left")
 
 def late(*error):
     time.sleep(0.5)  # a busy machine
     sys.__excepthook__(*error)
 
-dnsbl_server.supply.load.load = load
+dnsbl_server.supply.load.load_zones = load_zones
 sys.excepthook = late
 """
 
