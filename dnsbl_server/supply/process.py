@@ -137,7 +137,7 @@ def _start(stdin: FileIO, stdout: socket.socket, stderr: FileIO, job: Job) -> su
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "dnsbl_server.supply.loader"],
         stdin=stdin,
-        stdout=stdout,
+        stdout=stdout.fileno(),
         stderr=stderr,
         pass_fds=list(job.tables.values()),
         env={**os.environ, "PYTHONPATH": path},

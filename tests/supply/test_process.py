@@ -1,10 +1,11 @@
-"""The loader process: what it gives is what `load` gives, and whatever becomes of it is one clear error."""
+"""Loader processes: what they deliver is what `load_zones` gives, and whatever becomes of one is one clear error."""
 
 import contextlib
 import errno
 import fcntl
 import gc
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -15,11 +16,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from dnsbl_server.supply.exchange import Job
+import dnsbl_server
+from dnsbl_server.supply import process
+from dnsbl_server.supply.exchange import ExchangeError, Job
 from dnsbl_server.supply.load import LoadResult, load_zones
+from dnsbl_server.supply.memory import MemoryFileError, create_sealed
 from dnsbl_server.supply.process import Delivery, LoaderError, LoaderProcess
-from dnsbl_server.table.table import ZoneTable
+from dnsbl_server.table.table import TableError, ZoneTable
 from tests.reloading import wait_until, zone_text
 
 LONG = 60.0
@@ -261,13 +267,13 @@ def test_a_loader_that_is_killed_in_its_work(zone_file: str, loader_is: Callable
     with nothing_left():
         thread, outcome = _in_thread(loader, [zone_file])
         wait_until(lambda: loader._process is not None, "the loader process")
-        process = loader._process
-        assert process is not None
-        os.kill(process.pid, signal.SIGKILL)
+        started = loader._process
+        assert started is not None
+        os.kill(started.pid, signal.SIGKILL)
         thread.join(LONG)
         assert isinstance(outcome[0], LoaderError)
         assert str(outcome.pop()).startswith("the loader was killed by signal 9")
-        del process
+        del started
 
 
 def test_close_ends_a_run(zone_file: str, loader_is: Callable[..., None]) -> None:
@@ -315,35 +321,148 @@ def test_no_descriptor_left_is_a_loader_error(
         run([zone_file])
 
 
-GARBAGE = """
-import json, os, socket, sys, time
-parent = socket.socket(fileno=1)
-memory = os.memfd_create("garbage")
-os.write(memory, b"garbage" * 1000)
+HOSTILE = """
+import fcntl, json, os, resource, socket, sys, time
+sys.path.insert(0, {package!r})
+job = json.load(sys.stdin)
+server = socket.socket(fileno=1)
+
+def memory(content, seals=15):
+    descriptor = os.memfd_create("hostile", os.MFD_ALLOW_SEALING)
+    os.write(descriptor, content)
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
+    return descriptor
+
+def send(notice, *descriptors):
+    socket.send_fds(server, [notice if isinstance(notice, bytes) else json.dumps(notice).encode()], descriptors)
+
+def notice(file=job["files"][0]):
+    return {{"kind": "table", "file": file, "added": 1, "removed": 0}}
+
+def table():
+    from dnsbl_server.supply.load import load_zones
+    (zone,) = load_zones(job["files"][:1], time.time(), lambda path, count: None).zones.values()
+    return zone.compiled.table
+
+report = {{"problems": [], "left_out": {{}}, "sources": {{file: {{}} for file in job["files"]}}}}
 {send}
 time.sleep(600)
 """
 
+NO_TABLE = "the loader sent something that is no table or report: "
+
+
+@pytest.fixture
+def hostile(loader_is: Callable[..., None]) -> Callable[[str], None]:
+    """Put a process in the place of the loader that does so, and then does not end."""
+
+    def replace(send: str) -> None:
+        package = str(Path(dnsbl_server.__file__).parents[1])
+        loader_is(HOSTILE.format(package=package, send=send), sys.executable)
+
+    return replace
+
 
 @pytest.mark.parametrize(
-    "send",
+    ("send", "said"),
     [
-        'parent.send(b"garbage")',
-        'socket.send_fds(parent, [b"garbage"], [memory])',
-        'socket.send_fds(parent, [b"{}"], [memory])',
-        'socket.send_fds(parent, [b"{\\"file\\": \\"x\\", \\"added\\": 1, \\"removed\\": 1}"], [memory])',
+        ('server.send(b"garbage")', "notice: without its memory"),
+        ('send(b"", memory(b"x"))', "notice: not JSON: "),
+        ('send(b"garbage", memory(b"x"))', "notice: not JSON: "),
+        ('send({}, memory(b"x"))', "notice.kind: missing"),
+        ('send({"kind": "report"}, memory(b"garbage"))', "report: not JSON: "),
+        ('send({"kind": "report"}, memory(b"{}"))', "report.problems: missing"),
+        ('send({"kind": "report"}, memory(b"[" * 100000))', "report: not JSON: "),
+        (
+            'send({"kind": "report"}, memory(json.dumps({**report, "sources": {}}).encode()))',
+            "report.sources: not those",
+        ),
+        ('send({"kind": "report"}, memory(json.dumps(report).encode(), 7))', "not sealed"),
+        ("send(notice(), memory(table(), 7))", "not sealed"),
+        ('send(notice(), memory(b"garbage" * 1000))', "not a table of this version"),
+        ('send(notice(), memory(b""))', "empty"),
+        ("send(notice(), memory(table()[:-1]))", "damaged"),
+        ('send(notice("other.yaml"), memory(table()))', "notice.file: 'other.yaml' is not to be loaded"),
+        ("send(notice(), memory(table())); send(notice(), memory(table()))", "repeats a file or a zone"),
+        ('send(notice(), memory(table())); send(notice(job["files"][1]), memory(table()))', "repeats a file or a zone"),
+        ('send(notice(), os.open("/", os.O_RDONLY))', "not a file in memory"),
+        ('send(notice(), os.open("/dev/zero", os.O_RDONLY))', "not a file in memory"),
+        ('send({"kind": "report"}, os.open("/dev/zero", os.O_RDONLY))', "not a file in memory"),
+        ('send({"kind": "report"}, os.pipe()[0])', "not a file in memory"),
+        ('send({"kind": "report"}, server.fileno())', "not a file in memory"),
+        ('send(notice(), memory(b"x"), memory(b"y"))', "with more memory than one"),
+        ('send(json.dumps(notice("x" * 70000)).encode(), memory(b"x"))', "notice: longer than 65536 bytes"),
     ],
-    ids=["no descriptor", "no JSON", "no report", "no table"],
 )
-def test_a_loader_that_sends_garbage(zone_file: str, loader_is: Callable[..., None], send: str) -> None:
-    loader_is(GARBAGE.replace("{send}", send), sys.executable + " -ES")
+def test_a_hostile_loader_is_an_error_and_leaves_nothing(
+    tmp_path: Path, zone_file: str, hostile: Callable[[str], None], send: str, said: str
+) -> None:
+    second = tmp_path / "second.yaml"
+    second.write_text(zone_text("203.0.113.1", zone="second.example.org"))
+    hostile(send)
     with nothing_left():
         with pytest.raises(LoaderError) as caught:
-            run([zone_file])
-        said = str(caught.value)
+            run([zone_file, str(second)])
+        message = str(caught.value)
         del caught
-    # It is the server that kills such a loader; who reads the log must not look for another culprit.
-    assert "was killed by signal" not in said
+    # And not "was killed by signal": it is the server that kills such a loader.
+    assert message.startswith(NO_TABLE), message
+    assert said in message
+
+
+def test_a_hostile_loader_cannot_take_the_zone_of_another_file(zone_file: str, hostile: Callable[[str], None]) -> None:
+    hostile("send(notice(), memory(table()))")
+    with nothing_left():
+        with pytest.raises(LoaderError, match="has the zone of another file") as caught:
+            LoaderProcess(LONG).run(Job((zone_file,), {"bl.example.org": "other.yaml"}, {}))
+        del caught
+
+
+def test_a_report_too_large_is_refused(
+    zone_file: str, hostile: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_MAX_REPORT", 1000)
+    hostile('send({"kind": "report"}, memory(b" " * 1001))')
+    with nothing_left():
+        with pytest.raises(LoaderError, match="1001 bytes, more than 1000") as caught:
+            run([zone_file])
+        del caught
+
+
+@contextlib.contextmanager
+def no_descriptor_left() -> Iterator[None]:
+    """This process can open no file any more."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    next_one = os.dup(0)
+    os.close(next_one)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next_one, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_a_table_that_no_descriptor_is_left_for_is_an_error() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs, nothing_left(), create_sealed("table", b"x") as memory:
+        socket.send_fds(theirs, [b"{}"], [memory.fileno()])
+        with no_descriptor_left(), pytest.raises(ExchangeError, match="without its memory"):
+            process._receive_message(ours)
+
+
+@settings(max_examples=200)
+@given(message=st.binary(max_size=100), content=st.binary(max_size=300), is_report=st.booleans())
+def test_any_message_is_refused_and_leaves_nothing(message: bytes, content: bytes, is_report: bool) -> None:
+    job = Job(("a.yaml",), {}, {})
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours:
+        before = sorted(os.listdir("/proc/self/fd"))
+        with theirs, create_sealed("any", content) as memory:
+            socket.send_fds(theirs, [b'{"kind": "report"}' if is_report else message], [memory.fileno()])
+        with pytest.raises((ExchangeError, MemoryFileError, TableError)):
+            process._receive(job, ours, time.monotonic() + LONG)
+        gc.collect()
+        assert len(os.listdir("/proc/self/fd")) == len(before) - 1
 
 
 OUT_OF_MEMORY = """
