@@ -114,6 +114,16 @@ def test_a_broken_file_keeps_the_zone_it_serves(tmp_path: Path) -> None:
     assert len(result.problems.errors) == 2
 
 
+def test_a_broken_file_keeps_the_zone_it_serves_whatever_name_it_has_now(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    first.write_text("zone: other.example\nentries: [oops]\n")
+    # It would hide addresses of the zone that stays in service.
+    second.write_text(_zone("2.bl.example"))
+    result = load_zones([str(first), str(second)], NOW, _quiet, {"bl.example": str(first)})
+    assert result.zones == {}
+    assert any("2.bl.example would hide addresses of bl.example" in text for text in _said(result, tmp_path))
+
+
 def test_zones_may_change_their_names(tmp_path: Path) -> None:
     first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
     first.write_text(_zone("b.example"))

@@ -450,19 +450,26 @@ def test_a_table_that_no_descriptor_is_left_for_is_an_error() -> None:
             process._receive_message(ours)
 
 
-@settings(max_examples=200)
+@settings(deadline=None)
 @given(message=st.binary(max_size=100), content=st.binary(max_size=300), is_report=st.booleans())
 def test_any_message_is_refused_and_leaves_nothing(message: bytes, content: bytes, is_report: bool) -> None:
-    job = Job(("a.yaml",), {}, {})
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours:
-        before = sorted(os.listdir("/proc/self/fd"))
+        before = len(os.listdir("/proc/self/fd"))
         with theirs, create_sealed("any", content) as memory:
             socket.send_fds(theirs, [b'{"kind": "report"}' if is_report else message], [memory.fileno()])
-        with pytest.raises((ExchangeError, MemoryFileError, TableError)):
-            process._receive(job, ours, time.monotonic() + LONG)
-        gc.collect()
-        assert len(os.listdir("/proc/self/fd")) == len(before) - 1
+        assert isinstance(_received(ours), ExchangeError | MemoryFileError | TableError)
+        assert len(os.listdir("/proc/self/fd")) == before - 1
+
+
+def _received(ours: socket.socket) -> Exception | None:
+    """The error that comes of what was sent."""
+    try:
+        process._receive(Job(("a.yaml",), {}, {}), ours, time.monotonic() + LONG)
+    except Exception as error:
+        # What the traceback refers to is not kept.
+        return error.with_traceback(None)
+    return None
 
 
 OUT_OF_MEMORY = """

@@ -243,6 +243,71 @@ def test_an_expiry_is_one_reload(zones: Path) -> None:
     asyncio.run(main())
 
 
+def test_entries_that_expire_one_after_the_other_leave_the_loader_time_to_rest(zones: Path) -> None:
+    loader = FakeLoader()
+    expires = int(time.time()) + 1
+    stamps = [f"{datetime.fromtimestamp(expires + number, UTC):%Y-%m-%dT%H:%M:%SZ}" for number in range(4)]
+    (zones / "bl.yaml").write_text(
+        zone_text(
+            *(f"{{net: 192.0.2.{number}, expires: '{stamp}'}}" for number, stamp in enumerate(stamps)), "10.0.0.1"
+        )
+    )
+
+    async def main() -> None:
+        async with running(zones, loader) as (reloader, _):
+            # Each takes a fifth of a second, so the next one comes two seconds later at the earliest (rule 5).
+            loader.before_the_end = lambda: time.sleep(0.2)
+            await until(lambda: next(iter(reloader.statuses.values())).entries == 1, "all expired")
+
+    asyncio.run(main())
+    assert len(loader.calls) >= 3
+    assert all(after - before >= 2.0 for before, after in pairwise(loader.calls[1:]))
+
+
+def test_a_clock_that_is_set_back_is_one_reload(zones: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loader = FakeLoader()
+    real = time.time
+    ahead = [3600.0]
+    monkeypatch.setattr(time, "time", lambda: real() + ahead[0])
+    stamp = f"{datetime.fromtimestamp(int(real()) + 1800, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    (zones / "bl.yaml").write_text(zone_text("{net: 192.0.2.1, expires: '" + stamp + "'}", "192.0.2.2"))
+
+    async def main() -> None:
+        async with running(zones, loader) as (reloader, _):
+            assert next(iter(reloader.statuses.values())).entries == 1, "to that clock, the entry has expired"
+            ahead[0] = 0.0
+            (zones / "README").write_text("a hint")
+            await until(lambda: next(iter(reloader.statuses.values())).entries == 2, "the entry that came back")
+            for number in range(3):
+                (zones / f"README{number}").write_text("a hint")
+                await asyncio.sleep(0.5)
+            assert len(loader.calls) == 2
+
+    asyncio.run(main())
+
+
+def test_a_change_that_comes_while_loading_is_loaded_too(zones: Path) -> None:
+    loader = FakeLoader()
+
+    async def main() -> None:
+        async with running(zones, loader) as (reloader, _):
+
+            def change() -> None:
+                """Once the file was read, and the watcher has seen it change before the load has ended."""
+                loader.before_the_end = lambda: None
+                rename_over(zones / "bl.yaml", zone_text("192.0.2.1", "192.0.2.2", "192.0.2.3"))
+                end = time.monotonic() + PATIENCE
+                while not reloader._wake.is_set() and time.monotonic() < end:
+                    time.sleep(0.01)
+
+            loader.before_the_end = change
+            rename_over(zones / "bl.yaml", zone_text("192.0.2.1", "192.0.2.2"))
+            await until(lambda: next(iter(reloader.statuses.values())).entries == 2, "the first change")
+            await until(lambda: next(iter(reloader.statuses.values())).entries == 3, "the second change")
+
+    asyncio.run(main())
+
+
 def test_without_watches_it_does_not_spin(
     zones: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
