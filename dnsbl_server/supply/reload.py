@@ -170,9 +170,6 @@ class Reloader:
 
     async def _carry_out(self, todo: Plan, planned_at: float) -> None:
         started = time.monotonic()
-        for path in todo.due:
-            # Before the load, so that one that fails counts.
-            self._known[path] = replace(self._known[path], tried_at=planned_at)
         files = list(todo.load)
         delivery = await self._load(files, todo.gone)
         for path in todo.due:

@@ -339,9 +339,9 @@ def send(notice, *descriptors):
 def notice(file=job["files"][0]):
     return {{"kind": "table", "file": file, "added": 1, "removed": 0}}
 
-def table():
+def table(number=0):
     from dnsbl_server.supply.load import load_zones
-    (zone,) = load_zones(job["files"][:1], time.time(), lambda path, count: None).zones.values()
+    (zone,) = load_zones([job["files"][number]], time.time(), lambda path, count: None).zones.values()
     return zone.compiled.table
 
 report = {{"problems": [], "left_out": {{}}, "sources": {{file: {{}} for file in job["files"]}}}}
@@ -383,7 +383,7 @@ def hostile(loader_is: Callable[..., None]) -> Callable[[str], None]:
         ('send(notice(), memory(b""))', "empty"),
         ("send(notice(), memory(table()[:-1]))", "damaged"),
         ('send(notice("other.yaml"), memory(table()))', "notice.file: 'other.yaml' is not to be loaded"),
-        ("send(notice(), memory(table())); send(notice(), memory(table()))", "repeats a file or a zone"),
+        ("send(notice(), memory(table())); send(notice(), memory(table(1)))", "repeats a file or a zone"),
         ('send(notice(), memory(table())); send(notice(job["files"][1]), memory(table()))', "repeats a file or a zone"),
         ('send(notice(), os.open("/", os.O_RDONLY))', "not a file in memory"),
         ('send(notice(), os.open("/dev/zero", os.O_RDONLY))', "not a file in memory"),
