@@ -19,7 +19,8 @@ from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
-from dnsbl_server.supply.loader import Loader
+from dnsbl_server.supply.exchange import Job
+from dnsbl_server.supply.process import LoaderProcess
 
 
 def main() -> None:
@@ -110,8 +111,8 @@ def _load(path: Path) -> tuple[int, float, int]:
 
 
 def _count_load(path: Path) -> str:
-    loaded = Loader(600).run([str(path)], {}, {})
-    entries = sum(table.table.info.entries for table in loaded.tables)
+    delivery = LoaderProcess(600).run(Job((str(path),), {}, {}))
+    entries = sum(table.table.info.entries for table in delivery.tables)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return f"{entries} {used.ru_utime + used.ru_stime} {used.ru_maxrss}"
 

@@ -10,7 +10,7 @@ An input is one byte that chooses the time and the transport, and the message. T
 from pathlib import Path
 
 from dnsbl_server.answer.respond import Reply
-from dnsbl_server.supply.load import load
+from dnsbl_server.supply.load import load_zones
 from dnsbl_server.table.table import ZoneTable
 from tests.conftest import NOW
 from tests.sameness import Both
@@ -24,7 +24,7 @@ MOMENTS = (NOW, NOW + 0.75, NOW + 4.999, NOW + 5, NOW + 9.5, NOW + 10, NOW + 360
 
 def open_zones() -> Both:
     """The zones beside this file, as the engine and as its specification see them."""
-    loaded = load([str(path) for path in sorted(ZONES.glob("*.yaml"))], NOW, lambda path, count: None)
+    loaded = load_zones([str(path) for path in sorted(ZONES.glob("*.yaml"))], NOW, lambda path, count: None)
     assert not loaded.problems.errors, [str(problem) for problem in loaded.problems]
     return Both([ZoneTable(each.compiled.table) for each in loaded.zones.values()])
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dnsbl_server.answer.snapshot import Identity, Snapshot
-from dnsbl_server.supply.load import Load, load
+from dnsbl_server.supply.load import LoadResult, load_zones
 from dnsbl_server.table.table import ZoneTable
 from tests import profiles
 from tests.answers import BIG_ZONE, ZONE
@@ -17,20 +17,20 @@ from tests.answers import BIG_ZONE, ZONE
 NOW = 1795392000.0
 
 
-def _load(directory: Path, texts: tuple[str, ...], now: float) -> Load:
+def _load(directory: Path, texts: tuple[str, ...], now: float) -> LoadResult:
     files = []
     for number, text in enumerate(texts):
         path = directory / f"z{number}.yaml"
         path.write_text(text)
         files.append(str(path))
-    return load(files, now, lambda path, count: None)
+    return load_zones(files, now, lambda path, count: None)
 
 
 @pytest.fixture
-def load_texts(tmp_path: Path) -> Callable[..., Load]:
+def load_texts(tmp_path: Path) -> Callable[..., LoadResult]:
     """Load zones from texts: `load_texts(text, ..., now=NOW)`; they become z0.yaml, z1.yaml, ... in tmp_path."""
 
-    def make(*texts: str, now: float = NOW) -> Load:
+    def make(*texts: str, now: float = NOW) -> LoadResult:
         return _load(tmp_path, texts, now)
 
     return make

@@ -40,7 +40,7 @@ def test_every_setting_has_a_line_in_the_sample() -> None:
 
 
 def test_every_metric_is_named() -> None:
-    source = (REPOSITORY / "dnsbl_server" / "metrics.py").read_text()
+    source = "".join(path.read_text() for path in (REPOSITORY / "dnsbl_server").glob("*/metrics.py"))
     counters = re.findall(r'CounterMetricFamily\(\s*"(dnsbl_\w+)"', source)
     gauges = re.findall(r'GaugeMetricFamily\(\s*"(dnsbl_\w+)"', source)
     assert len(counters) > 2

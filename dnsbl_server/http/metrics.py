@@ -51,7 +51,10 @@ class _Server6(_Server):
 
 
 class _Handler(WSGIRequestHandler):
-    timeout = _CLIENT_TIMEOUT
+    def setup(self) -> None:
+        """Begin with a client."""
+        super().setup()
+        self.connection.settimeout(_CLIENT_TIMEOUT)
 
     def log_message(self, *_: object) -> None:
         """Scrapes are not worth a line in the log."""

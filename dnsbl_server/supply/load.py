@@ -1,7 +1,7 @@
 """Zone files on disk to compiled zones, in one pass.
 
-Owns which files are zone files, the rules between zones, and what is told of each. `check`, `lookup` and the loader
-process of the server all load through `load`. Whatever goes wrong is a problem; only a bug raises.
+Owns which files are zone files, and the rules between zones. `check`, `lookup` and the loader process of the server all
+go through `load_zones`. Whatever goes wrong is a problem; only a bug raises.
 """
 
 import os
@@ -25,7 +25,7 @@ _READ_PAUSE = 0.1
 _SUFFIXES = (".yaml", ".yml")
 
 
-class LoadedZone(NamedTuple):
+class CompiledZone(NamedTuple):
     """A zone that is fit to be served."""
 
     zone: Zone
@@ -33,13 +33,13 @@ class LoadedZone(NamedTuple):
     compiled: Compiled
 
 
-class Load(NamedTuple):
+class LoadResult(NamedTuple):
     """What came of a load.
 
     zones: the good ones, by zone file; sources: for every zone file, the files it was or would have been made from.
     """
 
-    zones: dict[str, LoadedZone]
+    zones: dict[str, CompiledZone]
     problems: Problems
     sources: dict[str, dict[str, Signature]]
 
@@ -68,13 +68,13 @@ def find_zone_files(paths: Iterable[str], problems: Problems) -> list[str]:
     return list(found)
 
 
-def load(
+def load_zones(
     files: Iterable[str],
     now: float,
     progress: Progress,
     served: Mapping[str, str] | None = None,
     previous: Mapping[str, ZoneTable] | None = None,
-) -> Load:
+) -> LoadResult:
     """Read, check and compile zone files.
 
     now: seconds since 1970; served: the zones that are in service, name to zone file, with which the new ones must
@@ -83,7 +83,7 @@ def load(
     problems = Problems()
     read = {file: _read_settled(file, problems, progress) for file in files}
     owners = _owners(read, served or {}, problems)
-    zones: dict[str, LoadedZone] = {}
+    zones: dict[str, CompiledZone] = {}
     for file, zone_file in read.items():
         zone = zone_file.zone
         if zone is None:
@@ -103,15 +103,17 @@ def load(
             compiled = None
         problems.extend(found)
         if compiled is not None and not is_refused and not found.errors:
-            zones[file] = LoadedZone(zone, rib, compiled)
+            zones[file] = CompiledZone(zone, rib, compiled)
     for name, owner in (served or {}).items():
         if owner in read and owner not in zones:
             # It goes on serving what it had, whatever name its new content has.
-            for file, loaded in list(zones.items()):
-                if loaded.zone.name == name:
-                    problems.error(loaded.zone.place, name, f"two files for one zone, the other is {Place(owner)}")
+            for file, compiled_zone in list(zones.items()):
+                if compiled_zone.zone.name == name:
+                    problems.error(
+                        compiled_zone.zone.place, name, f"two files for one zone, the other is {Place(owner)}"
+                    )
                     del zones[file]
-    return Load(zones, problems, {file: zone_file.sources for file, zone_file in read.items()})
+    return LoadResult(zones, problems, {file: zone_file.sources for file, zone_file in read.items()})
 
 
 def _read_settled(file: str, problems: Problems, progress: Progress) -> ZoneFile:

@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from dnsbl_server.model.problem import printable
-from dnsbl_server.supply.reload import ZoneStatus
+from dnsbl_server.supply.status import ZoneStatus
 
 Statuses = Callable[[], Mapping[str, ZoneStatus]]
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from dnsbl_server.cli.lookup import describe, explain
+from dnsbl_server.cli.explanation import as_json, as_lines
+from dnsbl_server.explain import ZoneExplanation, explain
 from dnsbl_server.model.address import Address, parse_address
-from dnsbl_server.supply.load import Load
+from dnsbl_server.supply.load import LoadResult
 from tests.asking import ZONE
 from tests.conftest import NOW
 
@@ -34,24 +35,35 @@ lists:
 OTHER = "zone: other.example.org\nentries: [198.51.100.1]\n"
 NETWORK, RANGE, HOST = "192.0.2.0/24", "192.0.2.64/26", "192.0.2.70"
 
-Explain = Callable[..., dict[str, Any]]
+Explain = Callable[..., ZoneExplanation]
+Show = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def explained(load_texts: Callable[..., Load]) -> Explain:
+def explained(load_texts: Callable[..., LoadResult]) -> Explain:
     """What the first zone says of an address."""
 
-    def make(address: str, now: float = NOW, text: str = TEXT) -> dict[str, Any]:
-        load = load_texts(text, now=NOW)
-        assert not load.problems.errors
-        (found,) = explain(list(load.zones.values()), parse_address(address), now)
+    def make(address: str, now: float = NOW, text: str = TEXT) -> ZoneExplanation:
+        result = load_texts(text, now=NOW)
+        assert not result.problems.errors
+        (found,) = explain(list(result.zones.values()), parse_address(address), now)
         return found
 
     return make
 
 
-def said(found: dict[str, Any]) -> str:
-    return "\n".join(line for _, line in describe(found))
+@pytest.fixture
+def shown(explained: Explain) -> Show:
+    """The same as JSON."""
+
+    def make(*arguments: Any, **options: Any) -> dict[str, Any]:
+        return as_json(explained(*arguments, **options))
+
+    return make
+
+
+def text_of(found: ZoneExplanation) -> str:
+    return "\n".join(line for _, line in as_lines(found))
 
 
 @pytest.mark.parametrize(
@@ -69,10 +81,8 @@ def said(found: dict[str, Any]) -> str:
         ("127.0.0.1", [], None, {}),
     ],
 )
-def test_the_data(
-    explained: Explain, address: str, a: list[str], ttl: int | None, entries: dict[str, str | None]
-) -> None:
-    found = explained(address)
+def test_the_data(shown: Show, address: str, a: list[str], ttl: int | None, entries: dict[str, str | None]) -> None:
+    found = shown(address)
     assert found["zone"] == ZONE
     assert found["a"] == a
     assert found["ttl"] == ttl
@@ -85,8 +95,8 @@ def test_the_data(
     assert json.loads(json.dumps(found)) == found
 
 
-def test_an_entry_tells_all_that_is_known(explained: Explain, tmp_path: Path) -> None:
-    traps, dynamic = explained("192.0.2.70")["lists"]
+def test_an_entry_tells_all_that_is_known(shown: Show, tmp_path: Path) -> None:
+    traps, dynamic = shown("192.0.2.70")["lists"]
     file = str(tmp_path / "z0.yaml")
     assert traps["entry"] == {
         "net": RANGE,
@@ -117,8 +127,8 @@ def test_an_entry_tells_all_that_is_known(explained: Explain, tmp_path: Path) ->
         (1e8, NETWORK, [HOST, RANGE], 300),
     ],
 )
-def test_time_uncovers(explained: Explain, seconds: float, entry: str, others: list[str], ttl: int) -> None:
-    found = explained("192.0.2.70", NOW + seconds)
+def test_time_uncovers(shown: Show, seconds: float, entry: str, others: list[str], ttl: int) -> None:
+    found = shown("192.0.2.70", NOW + seconds)
     traps = found["lists"][0]
     assert traps["entry"]["net"] == entry
     assert [other["net"] for other in traps["others"]] == others
@@ -126,12 +136,12 @@ def test_time_uncovers(explained: Explain, seconds: float, entry: str, others: l
     assert found["txt"][0] == f"192.0.2.70 trapped: {'range' if entry == RANGE else 'spam'}"
 
 
-def test_exclusions_are_named(explained: Explain, tmp_path: Path) -> None:
-    by_zone = explained("203.0.113.25")
+def test_exclusions_are_named(shown: Show, tmp_path: Path) -> None:
+    by_zone = shown("203.0.113.25")
     file = str(tmp_path / "z0.yaml")
     assert by_zone["excluded_by"] == {"net": "203.0.113.25", "place": f"{file}:2:10", "file": file, "line": 2}
     assert [other["net"] for other in by_zone["lists"][0]["others"]] == ["203.0.113.0/24"]
-    by_list = explained("192.0.2.25")
+    by_list = shown("192.0.2.25")
     assert by_list["excluded_by"] is None
     assert by_list["lists"][0]["excluded_by"]["net"] == "192.0.2.25"
     assert by_list["lists"][0]["excluded_by"]["line"] == 13
@@ -141,16 +151,17 @@ def test_exclusions_are_named(explained: Explain, tmp_path: Path) -> None:
 @pytest.mark.parametrize("address", ["127.0.0.2", "127.0.0.3", "127.0.0.10", "127.0.0.11", "::ffff:127.0.0.2"])
 def test_test_entries_say_so(explained: Explain, address: str) -> None:
     found = explained(address)
-    shown = address.removeprefix("::ffff:")
-    assert (found["listed"], found["test_entry"], found["lists"]) == (True, True, [])
-    assert found["a"] == [shown]
-    assert f"{shown} is listed in {ZONE}, as a test entry (RFC 5782)" in said(found)
+    plain = address.removeprefix("::ffff:")
+    assert (found.is_listed, found.is_test_entry, found.lists) == (True, True, ())
+    assert found.client.a == (plain,)
+    assert as_json(found)["test_entry"] is True
+    assert f"{plain} is listed in {ZONE}, as a test entry (RFC 5782)" in text_of(found)
 
 
-def test_every_zone_is_explained(load_texts: Callable[..., Load]) -> None:
+def test_every_zone_is_explained(load_texts: Callable[..., LoadResult]) -> None:
     zones = list(load_texts(TEXT, OTHER).zones.values())
     found = explain(zones, parse_address("198.51.100.1"), NOW)
-    assert [(each["zone"], each["listed"]) for each in found] == [(ZONE, False), ("other.example.org", True)]
+    assert [(each.zone, each.is_listed) for each in found] == [(ZONE, False), ("other.example.org", True)]
     assert explain([], Address(4, 1), NOW) == []
 
 
@@ -183,7 +194,7 @@ def test_every_zone_is_explained(load_texts: Callable[..., Load]) -> None:
 )
 def test_the_text(explained: Explain, address: str, style: str, lines: list[str]) -> None:
     found = explained(address)
-    shown = list(describe(found))
+    shown = list(as_lines(found))
     assert shown[0][0] == style
     texts = [text for _, text in shown]
     assert [text for text in texts if text in lines] == lines
@@ -201,15 +212,15 @@ def test_the_text(explained: Explain, address: str, style: str, lines: list[str]
     ],
 )
 def test_the_text_names_places(explained: Explain, address: str, start: str, end: str) -> None:
-    lines = said(explained(address)).split("\n")
+    lines = text_of(explained(address)).split("\n")
     assert any(line.startswith(start) and line.endswith(end) for line in lines), lines
 
 
 def test_a_client_of_an_unlisted_address_gets_nothing(explained: Explain) -> None:
-    assert "a client asks" not in said(explained("198.51.100.1"))
+    assert "a client asks" not in text_of(explained("198.51.100.1"))
 
 
-def test_a_long_text_comes_back_whole(explained: Explain) -> None:
+def test_a_long_text_comes_back_whole(shown: Show) -> None:
     reason = "word " * 80 + "end"
     text = f'zone: {ZONE}\ntxt: "{{reason}}"\nentries:\n  - {{net: 192.0.2.1, reason: {reason}}}\n'
-    assert explained("192.0.2.1", text=text)["txt"] == [reason]
+    assert shown("192.0.2.1", text=text)["txt"] == [reason]

@@ -16,7 +16,7 @@ from dnsbl_server.model.problem import Place, Problems
 from dnsbl_server.model.subject import Subject
 from dnsbl_server.model.zone import BlockList, Zone
 from dnsbl_server.sources.values import parse_template
-from dnsbl_server.supply.load import Load
+from dnsbl_server.supply.load import LoadResult
 from dnsbl_server.table.info import ListInfo
 from dnsbl_server.table.table import ZoneTable
 from tests import oracle
@@ -120,7 +120,7 @@ entries:
     ],
 )
 def test_what_expires_uncovers_the_less_specific(
-    load_texts: Callable[..., Load], address: str, seconds: float, expected: list[str], until: int
+    load_texts: Callable[..., LoadResult], address: str, seconds: float, expected: list[str], until: int
 ) -> None:
     zone = loaded(load_texts, EXPIRING)
     answer = find(zone, address, NOW + seconds)
@@ -130,7 +130,7 @@ def test_what_expires_uncovers_the_less_specific(
     assert [match.entry.listing.reason for match in matches if match.entry] == expected
 
 
-def test_counts(load_texts: Callable[..., Load]) -> None:
+def test_counts(load_texts: Callable[..., LoadResult]) -> None:
     more = "2001:db8::/64", "203.0.113.0-203.0.113.9", "{net: 203.0.113.99, expires: 2026-11-23}"
     text = EXPIRING + "".join(f"  - {entry}\n" for entry in more)
     zone = loaded(load_texts, text)
@@ -145,20 +145,20 @@ def test_counts(load_texts: Callable[..., Load]) -> None:
 @pytest.mark.parametrize(
     "inner", ["192.0.2.0", "192.0.2.255", "192.0.2.128/25", "192.0.2.254/31", "192.0.2.1-192.0.2.255"]
 )
-def test_no_address_counts_twice(load_texts: Callable[..., Load], inner: str) -> None:
+def test_no_address_counts_twice(load_texts: Callable[..., LoadResult], inner: str) -> None:
     zone = loaded(load_texts, f"entries:\n  - 192.0.2.0/24\n  - {{net: {inner}, reason: inside}}\n")
     assert zone.compiled.addresses == {4: 256, 6: 0}
     spans = list(ZoneTable(zone.compiled.table).intervals(4))
     assert all(before[1] < after[0] for before, after in pairwise(spans))
 
 
-def test_an_entry_cut_at_the_test_addresses_counts_once(load_texts: Callable[..., Load]) -> None:
+def test_an_entry_cut_at_the_test_addresses_counts_once(load_texts: Callable[..., LoadResult]) -> None:
     zone = loaded(load_texts, "entries: [126.255.255.255-128.0.0.0]\n")
     assert ZoneTable(zone.compiled.table).info.lists == (ListInfo("bl.example.org", 1, 0),)
     assert zone.compiled.addresses[4] == 2
 
 
-def test_what_expired_in_1970_is_expired(load_texts: Callable[..., Load]) -> None:
+def test_what_expired_in_1970_is_expired(load_texts: Callable[..., LoadResult]) -> None:
     zone = loaded(load_texts, "entries:\n  - {net: 192.0.2.1, expires: 1970-01-01}\n")
     assert find(zone, "192.0.2.1") is None
     assert not zone.rib.explain(parse_address("192.0.2.1"), NOW).deciding
@@ -168,12 +168,12 @@ def test_what_expired_in_1970_is_expired(load_texts: Callable[..., Load]) -> Non
 @pytest.mark.parametrize(
     "address", ["0.0.0.0", "255.255.255.255", "::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "192.0.2.0", "192.0.2.3"]
 )
-def test_the_first_and_last_address_can_be_listed(load_texts: Callable[..., Load], address: str) -> None:
+def test_the_first_and_last_address_can_be_listed(load_texts: Callable[..., LoadResult], address: str) -> None:
     ends = '0.0.0.0, 255.255.255.255, "::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 192.0.2.0/30'
     assert find(loaded(load_texts, f"entries: [{ends}]\n"), address) is not None
 
 
-def test_lists_add_up_in_the_order_of_the_file(load_texts: Callable[..., Load]) -> None:
+def test_lists_add_up_in_the_order_of_the_file(load_texts: Callable[..., LoadResult]) -> None:
     lists = """\
 lists:
   - {name: z, code: [127.0.0.9, 127.0.0.2], txt: "z", entries: [192.0.2.0/24]}

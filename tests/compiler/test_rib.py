@@ -13,7 +13,7 @@ from dnsbl_server.model.listing import Listing
 from dnsbl_server.model.problem import MAX_PER_FILE, Place, Problems
 from dnsbl_server.model.subject import Subject
 from dnsbl_server.model.zone import BlockList, Zone
-from dnsbl_server.supply.load import Load
+from dnsbl_server.supply.load import LoadResult
 from tests import oracle
 from tests.conftest import NOW
 from tests.profiles import examples
@@ -169,7 +169,7 @@ def test_what_only_overlaps_is_no_duplicate(nets: list[str]) -> None:
     assert rib_of(zone_of(nets))
 
 
-def test_a_duplicate_in_a_file_names_both_places(load_texts: Callable[..., Load]) -> None:
+def test_a_duplicate_in_a_file_names_both_places(load_texts: Callable[..., LoadResult]) -> None:
     load = load_texts("zone: bl.example.org\nentries:\n  - 192.0.2.0/24\n  - 198.51.100.7\n  - 192.0.2.0/24\n")
     (problem,) = load.problems.errors
     shown = str(problem)
@@ -179,7 +179,7 @@ def test_a_duplicate_in_a_file_names_both_places(load_texts: Callable[..., Load]
 
 
 def test_duplicates_between_files_are_reported_in_the_order_of_the_files(
-    load_texts: Callable[..., Load], tmp_path: Path
+    load_texts: Callable[..., LoadResult], tmp_path: Path
 ) -> None:
     (tmp_path / "a.txt").write_text("2001:db8::1\n192.0.2.1\n192.0.2.0/30\n192.0.2.1\n")
     (tmp_path / "b.txt").write_text("192.0.2.4-192.0.2.9\n# x\n192.0.2.2-192.0.2.9\n198.51.100.7/32\n2001:DB8::1\n")
@@ -196,7 +196,7 @@ def test_duplicates_between_files_are_reported_in_the_order_of_the_files(
 
 
 def test_a_file_listed_twice_over_shows_some_and_counts_the_others(
-    load_texts: Callable[..., Load], tmp_path: Path
+    load_texts: Callable[..., LoadResult], tmp_path: Path
 ) -> None:
     nets = "".join(f"10.0.{number >> 8}.{number & 255}\n2001:db8::{number:x}\n" for number in range(3_000))
     (tmp_path / "a.txt").write_text(nets)
@@ -207,7 +207,7 @@ def test_a_file_listed_twice_over_shows_some_and_counts_the_others(
     assert [problem.place.line for problem in load.problems] == list(range(1, MAX_PER_FILE + 1))
 
 
-def test_entries_of_list_files_explain_themselves(load_texts: Callable[..., Load], tmp_path: Path) -> None:
+def test_entries_of_list_files_explain_themselves(load_texts: Callable[..., LoadResult], tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("# x\n192.0.2.0/24\n192.0.2.8-192.0.2.19 ; x\n2001:db8::/64\n")
     (tmp_path / "b.txt").write_text("192.0.2.16-192.0.2.18\n")
     text = "entries: [192.0.2.0/25, {net: 192.0.2.17, reason: own}]\nfiles: [a.txt, b.txt]\nexcept: [192.0.2.9]\n"
@@ -233,7 +233,7 @@ def test_entries_of_list_files_explain_themselves(load_texts: Callable[..., Load
     assert loaded.rib.explain(parse_address("2001:db8:1::"), NOW).matches == ()
 
 
-def test_the_same_net_may_stand_in_two_lists(load_texts: Callable[..., Load]) -> None:
+def test_the_same_net_may_stand_in_two_lists(load_texts: Callable[..., LoadResult]) -> None:
     lists = "".join(f"  - {{name: {name}, entries: [192.0.2.1]}}\n" for name in "ab")
     load = load_texts(f"zone: bl.example.org\nlists:\n{lists}")
     assert not load.problems.errors

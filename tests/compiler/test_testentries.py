@@ -13,7 +13,7 @@ from dnsbl_server.model.listing import Listing
 from dnsbl_server.model.problem import Place, Problems
 from dnsbl_server.model.zone import BlockList, Zone
 from dnsbl_server.sources.values import parse_template
-from dnsbl_server.supply.load import Load
+from dnsbl_server.supply.load import LoadResult
 from dnsbl_server.table._format import NO_LIST
 from dnsbl_server.table.table import ZoneTable
 from tests import oracle
@@ -107,13 +107,13 @@ lists:
     ],
 )
 def test_no_other_loopback_address_is_listed(
-    load_texts: Callable[..., Load], form: str, address: str, codes: tuple[str, ...]
+    load_texts: Callable[..., LoadResult], form: str, address: str, codes: tuple[str, ...]
 ) -> None:
     answer = find(loaded(load_texts, CODES), form.format(address))
     assert (answer.codes if answer else ()) == tuple(parse_address(code)[1] for code in codes)
 
 
-def test_a_test_entry_has_the_texts_of_the_lists_with_its_code(load_texts: Callable[..., Load]) -> None:
+def test_a_test_entry_has_the_texts_of_the_lists_with_its_code(load_texts: Callable[..., LoadResult]) -> None:
     zone = loaded(
         load_texts,
         'lists:\n  - {name: a, txt: "a", entries: [192.0.2.1]}\n  - {name: b, txt: "b", entries: [192.0.2.1]}\n',
@@ -121,7 +121,7 @@ def test_a_test_entry_has_the_texts_of_the_lists_with_its_code(load_texts: Calla
     assert reasons(find(zone, "127.0.0.2")) == ["a", "b"]
 
 
-def test_test_entries_outlive_everything(load_texts: Callable[..., Load]) -> None:
+def test_test_entries_outlive_everything(load_texts: Callable[..., LoadResult]) -> None:
     zone = loaded(load_texts, "except: [0.0.0.0/1]\nentries:\n  - {net: 192.0.2.1, expires: 2020-01-01}\n")
     answer = find(zone, "127.0.0.2", NOW + 1e9)
     assert answer is not None

@@ -28,10 +28,11 @@ from dnsbl_server.config import Settings
 from dnsbl_server.endpoint import Endpoint
 from dnsbl_server.engine.metrics import QueryCollector
 from dnsbl_server.engine.service import QTYPE_LABELS, Service
+from dnsbl_server.http import metrics
 from dnsbl_server.http.metrics import MetricsServer
 from dnsbl_server.server import Server
 from dnsbl_server.supply.metrics import ZoneCollector
-from dnsbl_server.supply.reload import ZoneStatus
+from dnsbl_server.supply.status import ZoneStatus
 from tests.answers import MALFORMED, ZONE, message, reverse
 from tests.serving import PATIENCE, ServerProcess, StalledLoader, needs_ipv6
 
@@ -390,3 +391,14 @@ def test_health_does_not_suffer_from_a_bad_file(tmp_path: Path) -> None:
         assert server.metric("dnsbl_zone_last_reload_success", zone="bl.test") == 0
         assert server.metric("dnsbl_zone_last_reload_success", zone="other.yaml") == 0
         assert server.metric("dnsbl_zone_reloads_total", zone="bl.test", result="failure") >= 1
+
+
+def test_a_client_that_sends_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert metrics._CLIENT_TIMEOUT <= 60
+    monkeypatch.setattr(metrics, "_CLIENT_TIMEOUT", 0.2)
+    with metrics_server(dict) as url:
+        host, port = url.removeprefix("http://").rsplit(":", 1)
+        for begun in (b"", b"GET /met"):
+            with socket.create_connection((host, int(port)), PATIENCE) as client:
+                client.sendall(begun)
+                assert client.recv(100) == b""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dnsbl_server.supply.load import Load
+from dnsbl_server.supply.load import LoadResult
 
 ZONE = "zone: bl.example.org\n"
 
@@ -24,7 +24,7 @@ LISTED = [
 
 @pytest.mark.parametrize(("line", "expected", "addresses"), LISTED)
 def test_what_a_list_file_lists_is_warned_of_like_any_entry(
-    load_texts: Callable[..., Load], tmp_path: Path, line: str, expected: str, addresses: int
+    load_texts: Callable[..., LoadResult], tmp_path: Path, line: str, expected: str, addresses: int
 ) -> None:
     (tmp_path / "feed.txt").write_text(f"# a feed\n  {line} # why\n2001:db8::1\n")
     result = load_texts(ZONE + "files: [feed.txt]\n")

@@ -8,7 +8,7 @@ import pytest
 
 from dnsbl_server.sources import listkeys
 from dnsbl_server.sources.listfile import read_list_file
-from dnsbl_server.supply.load import Load
+from dnsbl_server.supply.load import LoadResult
 from tests.annotated import AnnotatedReader
 
 ZONE = "zone: bl.example.org\n"
@@ -71,12 +71,12 @@ BROKEN = [
 ]
 
 
-def said_of(result: Load, directory: Path) -> list[str]:
+def said_of(result: LoadResult, directory: Path) -> list[str]:
     return [str(problem).replace(f"{directory}/z0.yaml:", "", 1) for problem in result.problems]
 
 
 @pytest.mark.parametrize(("text", "expected"), BROKEN)
-def test_broken(load_texts: Callable[..., Load], tmp_path: Path, text: str, expected: str) -> None:
+def test_broken(load_texts: Callable[..., LoadResult], tmp_path: Path, text: str, expected: str) -> None:
     result = load_texts(text)
     assert not result.zones
     expected = expected.replace("{file}", str(tmp_path / "z0.yaml")).replace("{dir}", str(tmp_path))
@@ -124,7 +124,9 @@ WARNED = [
 
 
 @pytest.mark.parametrize(("text", "expected", "addresses"), WARNED)
-def test_warned(load_texts: Callable[..., Load], tmp_path: Path, text: str, expected: str, addresses: int) -> None:
+def test_warned(
+    load_texts: Callable[..., LoadResult], tmp_path: Path, text: str, expected: str, addresses: int
+) -> None:
     result = load_texts(text)
     said = said_of(result, tmp_path)
     assert any(line.startswith(expected) for line in said), said
@@ -153,7 +155,7 @@ LONG = "y" * 230
     ],
 )
 def test_the_texts_of_a_list_file_have_limits_too(
-    load_texts: Callable[..., Load],
+    load_texts: Callable[..., LoadResult],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     lines: list[str],

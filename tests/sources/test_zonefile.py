@@ -19,7 +19,7 @@ from dnsbl_server.model.problem import Place, Problems
 from dnsbl_server.model.zone import Zone
 from dnsbl_server.sources.values import parse_template
 from dnsbl_server.sources.zonefile import read_zone_file
-from dnsbl_server.supply.load import Load, load
+from dnsbl_server.supply.load import LoadResult, load_zones
 from tests.conftest import NOW
 
 CASES = Path(__file__).parent / "cases"
@@ -42,7 +42,7 @@ def test_an_invalid_case_is_refused_as_it_says(name: str, monkeypatch: pytest.Mo
     expected = [text if text.startswith("feeds/") else f"{name}:{text}" for text in _after(lines, "# expect: ")]
     assert expected, "the case does not say what is wrong"
     others = _after(lines, "# with: ")
-    result = load([*others, name], NOW, _quiet)
+    result = load_zones([*others, name], NOW, _quiet)
     found = [str(problem) for problem in result.problems.errors if problem.place.file not in others]
     assert found == expected
     assert name not in result.zones
@@ -235,7 +235,7 @@ def test_a_host_below_the_zone_has_no_address_and_is_warned_of(body: str, tmp_pa
 )
 @pytest.mark.parametrize("in_file", [False, True])
 def test_loopback_is_cut_out_of_every_entry(
-    entry: str, listed: list[str], count: int, in_file: bool, tmp_path: Path, load_texts: Callable[..., Load]
+    entry: str, listed: list[str], count: int, in_file: bool, tmp_path: Path, load_texts: Callable[..., LoadResult]
 ) -> None:
     (tmp_path / "feed.txt").write_text(f"{entry}\n")
     result = load_texts(HEAD + ("files: [feed.txt]\n" if in_file else f"entries: ['{entry}']\n"))
@@ -271,7 +271,7 @@ def test_a_repeated_value_names_the_first_place_each_time(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("body", ["entries: []\n", "entries:\n", "lists: [{name: a, entries: []}]\n"])
-def test_a_zone_may_be_empty_for_now(body: str, load_texts: Callable[..., Load]) -> None:
+def test_a_zone_may_be_empty_for_now(body: str, load_texts: Callable[..., LoadResult]) -> None:
     result = load_texts(HEAD + body)
     assert result.problems.errors == []
     assert len(result.zones) == 1
@@ -361,12 +361,12 @@ BROKEN = [
 ]
 
 
-def said_of(result: Load, directory: Path) -> list[str]:
+def said_of(result: LoadResult, directory: Path) -> list[str]:
     return [str(problem).replace(f"{directory}/z0.yaml:", "", 1) for problem in result.problems]
 
 
 @pytest.mark.parametrize(("text", "expected"), BROKEN)
-def test_broken(load_texts: Callable[..., Load], tmp_path: Path, text: str, expected: str) -> None:
+def test_broken(load_texts: Callable[..., LoadResult], tmp_path: Path, text: str, expected: str) -> None:
     result = load_texts(text)
     assert not result.zones
     expected = expected.replace("{file}", str(tmp_path / "z0.yaml")).replace("{dir}", str(tmp_path))

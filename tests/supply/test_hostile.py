@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dnsbl_server.supply.load import Load, load
+from dnsbl_server.supply.load import LoadResult, load_zones
 from tests.conftest import NOW
 
 CASES = Path(__file__).parents[1] / "sources" / "cases"
@@ -18,9 +18,9 @@ FULL = (CASES / "valid" / "full.yaml").read_bytes().replace(b"feeds/dynamic.txt"
 HEAD = "zone: bl.example.org\n"
 
 
-def _load(path: Path) -> Load:
+def _load(path: Path) -> LoadResult:
     """Load one file, and hold the result to what always is true of it."""
-    result = load([str(path)], NOW, lambda path, count: None)
+    result = load_zones([str(path)], NOW, lambda path, count: None)
     assert bool(result.zones) != bool(result.problems.errors)
     for problem in result.problems:
         assert problem.message
@@ -138,7 +138,7 @@ def test_a_loop_of_links_is_a_problem(tmp_path: Path) -> None:
 
 
 def test_a_name_that_no_file_can_have_is_a_problem() -> None:
-    result = load(["a\0b.yaml"], NOW, lambda path, count: None)
+    result = load_zones(["a\0b.yaml"], NOW, lambda path, count: None)
     assert result.zones == {}
     assert len(result.problems.errors) == 1
 
@@ -167,7 +167,7 @@ def test_a_list_file_may_vanish_while_it_is_looked_for(tmp_path: Path) -> None:
     path, feed = tmp_path / "x.yaml", tmp_path / "feed.txt"
     path.write_text(HEAD + "files: [feed.txt]\n")
     feed.write_text("192.0.2.1\n")
-    result = load([str(path)], NOW, lambda file, count: feed.unlink(missing_ok=True))
+    result = load_zones([str(path)], NOW, lambda file, count: feed.unlink(missing_ok=True))
     assert result.zones == {}
     (error,) = result.problems.errors
     assert error.message == "no such file or directory"

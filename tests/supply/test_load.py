@@ -8,11 +8,11 @@ import pytest
 
 from dnsbl_server.model.problem import Problems
 from dnsbl_server.supply import load as module
-from dnsbl_server.supply.load import Load, find_zone_files, load
+from dnsbl_server.supply.load import LoadResult, find_zone_files, load_zones
 from dnsbl_server.table.table import ZoneTable
 from tests.conftest import NOW
 
-LoadTexts = Callable[..., Load]
+LoadTexts = Callable[..., LoadResult]
 HEAD = "zone: bl.example.org\n"
 ZONE = HEAD + "entries: [192.0.2.1]\n"
 LIST = HEAD + "entries:\n  - "
@@ -26,15 +26,15 @@ def _zone(name: str) -> str:
     return f"zone: {name}\nentries: [192.0.2.1]\n"
 
 
-def _names(result: Load) -> list[str]:
+def _names(result: LoadResult) -> list[str]:
     return [loaded.zone.name for loaded in result.zones.values()]
 
 
-def _said(result: Load, folder: Path) -> list[str]:
+def _said(result: LoadResult, folder: Path) -> list[str]:
     return [str(problem).replace(f"{folder}/", "") for problem in result.problems.errors]
 
 
-def _serial(result: Load, path: Path) -> int:
+def _serial(result: LoadResult, path: Path) -> int:
     return ZoneTable(result.zones[str(path)].compiled.table).info.serial
 
 
@@ -54,7 +54,7 @@ def test_a_file_is_taken_whatever_its_name(tmp_path: Path) -> None:
     path.write_text(ZONE)
     problems = Problems()
     assert find_zone_files([str(path)], problems) == [str(path)]
-    assert _names(load([str(path)], NOW, _quiet)) == ["bl.example.org"]
+    assert _names(load_zones([str(path)], NOW, _quiet)) == ["bl.example.org"]
 
 
 def test_a_directory_without_zone_files_is_a_mistake(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_mounted_config_map_is_one_set_of_files(tmp_path: Path) -> None:
     problems = Problems()
     files = find_zone_files([str(tmp_path)], problems)
     assert files == [str(tmp_path / "bl.yaml")]
-    assert _names(load(files, NOW, _quiet)) == ["bl.example.org"]
+    assert _names(load_zones(files, NOW, _quiet)) == ["bl.example.org"]
 
 
 @pytest.mark.parametrize("name", ["bl.example.org", "BL.Example.ORG", "bl.example.org."])
@@ -102,7 +102,7 @@ def test_the_file_that_serves_a_zone_keeps_it(tmp_path: Path) -> None:
     first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
     first.write_text(ZONE)
     second.write_text(ZONE)
-    result = load([str(first), str(second)], NOW, _quiet, {"bl.example.org": str(second)})
+    result = load_zones([str(first), str(second)], NOW, _quiet, {"bl.example.org": str(second)})
     assert list(result.zones) == [str(second)]
     assert _said(result, tmp_path) == ["a.yaml:1:7: bl.example.org: two files for one zone, the other is b.yaml:1:7"]
 
@@ -111,9 +111,19 @@ def test_a_broken_file_keeps_the_zone_it_serves(tmp_path: Path) -> None:
     first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
     first.write_text(ZONE)
     second.write_text("zone: bl.example.org\nentries: [oops]\n")
-    result = load([str(first), str(second)], NOW, _quiet, {"bl.example.org": str(second)})
+    result = load_zones([str(first), str(second)], NOW, _quiet, {"bl.example.org": str(second)})
     assert result.zones == {}
     assert len(result.problems.errors) == 2
+
+
+def test_a_broken_file_keeps_the_zone_it_serves_whatever_name_it_has_now(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    first.write_text("zone: other.example\nentries: [oops]\n")
+    # It would hide addresses of the zone that stays in service.
+    second.write_text(_zone("2.bl.example"))
+    result = load_zones([str(first), str(second)], NOW, _quiet, {"bl.example": str(first)})
+    assert result.zones == {}
+    assert any("2.bl.example would hide addresses of bl.example" in text for text in _said(result, tmp_path))
 
 
 def test_zones_may_change_their_names(tmp_path: Path) -> None:
@@ -121,7 +131,7 @@ def test_zones_may_change_their_names(tmp_path: Path) -> None:
     first.write_text(_zone("b.example"))
     second.write_text(_zone("a.example"))
     served = {"a.example": str(first), "b.example": str(second)}
-    result = load([str(first), str(second)], NOW, _quiet, served)
+    result = load_zones([str(first), str(second)], NOW, _quiet, served)
     assert _said(result, tmp_path) == []
     assert _names(result) == ["b.example", "a.example"]
 
@@ -141,7 +151,7 @@ def test_a_new_file_with_a_hiding_name_does_not_hold_up_the_zone_above(tmp_path:
     above, below = tmp_path / "a.yaml", tmp_path / "b.yaml"
     above.write_text(_zone("bl.example"))
     below.write_text(_zone("2.bl.example"))
-    result = load([str(above), str(below)], NOW, _quiet, {"bl.example": str(above)})
+    result = load_zones([str(above), str(below)], NOW, _quiet, {"bl.example": str(above)})
     assert _names(result) == ["bl.example"]
 
 
@@ -203,7 +213,7 @@ def test_the_serial_is_the_time_of_the_newest_source(tmp_path: Path) -> None:
     for mine, its, serial in [(1_700_000_000, 1_600_000_000, 1_700_000_000), (1_500_000_000, 1_600_000_000.9, 1.6e9)]:
         os.utime(path, (mine, mine))
         os.utime(feed, (its, its))
-        assert _serial(load([str(path)], NOW, _quiet), path) == serial
+        assert _serial(load_zones([str(path)], NOW, _quiet), path) == serial
 
 
 @pytest.mark.parametrize(("time", "serial"), [(0, 1), (-5, 1), (1 << 33, (1 << 32) - 1)])
@@ -211,7 +221,7 @@ def test_any_time_of_a_file_makes_a_serial(time: int, serial: int, tmp_path: Pat
     path = tmp_path / "bl.yaml"
     path.write_text(ZONE)
     os.utime(path, (time, time))
-    assert _serial(load([str(path)], NOW, _quiet), path) == serial
+    assert _serial(load_zones([str(path)], NOW, _quiet), path) == serial
 
 
 @pytest.mark.parametrize(("time", "serial"), [(1_600_000_000, 1_700_000_000), (1_800_000_000, 1_800_000_000)])
@@ -219,9 +229,9 @@ def test_the_serial_never_goes_back(time: int, serial: int, tmp_path: Path) -> N
     path = tmp_path / "bl.yaml"
     path.write_text(ZONE)
     os.utime(path, (1_700_000_000, 1_700_000_000))
-    before = ZoneTable(load([str(path)], NOW, _quiet).zones[str(path)].compiled.table)
+    before = ZoneTable(load_zones([str(path)], NOW, _quiet).zones[str(path)].compiled.table)
     os.utime(path, (time, time))
-    after = load([str(path)], NOW, _quiet, previous={"bl.example.org": before})
+    after = load_zones([str(path)], NOW, _quiet, previous={"bl.example.org": before})
     assert _serial(after, path) == serial
 
 
@@ -240,7 +250,7 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(tmp_path: Path, monk
             elif len(reads) == 2:
                 feed.write_text("192.0.2.1\n192.0.2.2\n192.0.2.3\n")
 
-    result = load([str(path)], NOW, change_once)
+    result = load_zones([str(path)], NOW, change_once)
     assert len(result.problems) == 0
     assert len(reads) == 3
     assert result.zones[str(path)].zone.lists[0].size == 3
@@ -258,13 +268,13 @@ def test_a_file_that_never_rests_is_given_up(tmp_path: Path, monkeypatch: pytest
             reads.append(count)
             feed.write_text("192.0.2.1\n" * len(reads) + "#")
 
-    result = load([str(path)], NOW, change)
+    result = load_zones([str(path)], NOW, change)
     assert 2 <= len(reads) <= 10
     assert result.zones == {}
     assert result.problems.errors
 
 
-def test_all_problems_of_all_files_come_in_one_run(load_texts: Callable[..., Load], tmp_path: Path) -> None:
+def test_all_problems_of_all_files_come_in_one_run(load_texts: LoadTexts, tmp_path: Path) -> None:
     (tmp_path / "feed.txt").write_text("10.0.0.1\noops\n10.0.0.300 # x\n")
     broken = LIST + "10.0.0.1/8\n  - 10.0.0.x\nttl: x\nfiles: [feed.txt]\n"
     result = load_texts(
@@ -275,7 +285,7 @@ def test_all_problems_of_all_files_come_in_one_run(load_texts: Callable[..., Loa
     assert [loaded.zone.name for loaded in result.zones.values()] == ["b3.example.org"]
 
 
-def test_two_files_for_one_zone(load_texts: Callable[..., Load], tmp_path: Path) -> None:
+def test_two_files_for_one_zone(load_texts: LoadTexts, tmp_path: Path) -> None:
     result = load_texts(LIST + "10.0.0.1\n", "zone: BL.example.org.\nentries: [10.0.0.2]\n")
     said = [str(problem) for problem in result.problems]
     assert said == [
@@ -286,7 +296,7 @@ def test_two_files_for_one_zone(load_texts: Callable[..., Load], tmp_path: Path)
 @pytest.mark.parametrize(
     ("name", "refused"), [("2", True), ("a", True), ("2.0.192", True), ("zz", False), ("traps", False), ("256", False)]
 )
-def test_a_zone_cannot_hide_addresses_of_another(load_texts: Callable[..., Load], name: str, refused: bool) -> None:
+def test_a_zone_cannot_hide_addresses_of_another(load_texts: LoadTexts, name: str, refused: bool) -> None:
     result = load_texts(LIST + "10.0.0.1\n", f"zone: {name}.bl.example.org\nentries: []\n")
     assert bool(result.problems.errors) == refused
     assert len(result.zones) == (1 if refused else 2)

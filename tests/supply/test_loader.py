@@ -1,375 +1,55 @@
-"""The loader process: what it gives is what `load` gives, and whatever becomes of it is one clear error."""
+"""The loader process itself: what it is given to be, and what it does with a job that it cannot read."""
 
-import contextlib
-import errno
-import fcntl
-import gc
+import json
 import os
-import signal
-import socket
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from dnsbl_server.model.address import Address
-from dnsbl_server.supply.load import Load, load
-from dnsbl_server.supply.loader import Loaded, Loader, LoaderError
-from dnsbl_server.table.table import ZoneTable
-from tests.reloading import wait_until, zone_text
+from dnsbl_server.supply.exchange import Job
+from dnsbl_server.supply.process import LoaderProcess
+from tests.reloading import zone_text
+from tests.serving import PATIENCE
 
 pytestmark = pytest.mark.server
 
-LONG = 60.0
-# What a loader does that never ends by itself.
-HANG = "exec sleep 600"
+# Notes, from inside of a load, how the process stands with the kernel.
+NOTE = """
+import json, os, pathlib
+import dnsbl_server.supply.load as module
 
+load_zones = module.load_zones
 
-def run(files: list[str], loader: Loader | None = None, **options: dict[str, int]) -> Loaded:
-    return (loader or Loader(LONG)).run(files, {}, options.get("descriptors", {}))
+def noted(*arguments):
+    stands = {{"nice": os.nice(0), "oom": pathlib.Path("/proc/self/oom_score_adj").read_text().strip()}}
+    pathlib.Path({file!r}).write_text(json.dumps(stands))
+    return load_zones(*arguments)
 
-
-def children() -> list[str]:
-    """The processes, living or zombie, that this one started and has not waited for."""
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError):
-            stat = Path(f"/proc/{pid}/stat").read_text()
-            if int(stat.rpartition(")")[2].split()[1]) == os.getpid():
-                found.append(stat)
-    return found
-
-
-@contextlib.contextmanager
-def nothing_left() -> Iterator[None]:
-    """Neither a descriptor nor a process stays behind."""
-    gc.collect()
-    before = sorted(os.listdir("/proc/self/fd"))
-    processes = children()
-    yield
-    gc.collect()
-    assert sorted(os.listdir("/proc/self/fd")) == before
-    assert len(children()) == len(processes), children()
-
-
-@pytest.fixture
-def zone_file(tmp_path: Path) -> str:
-    path = tmp_path / "bl.yaml"
-    path.write_text(zone_text("192.0.2.0/24", "198.51.100.7", '"2001:db8::/32"'))
-    return str(path)
-
-
-@pytest.fixture
-def loader_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Put a script in the place of the loader process."""
-
-    def replace(body: str, interpreter: str = "/bin/sh") -> None:
-        script = tmp_path / "loader-script"
-        script.write_text(f"#!{interpreter}\n{body}\n")
-        script.chmod(0o755)
-        monkeypatch.setattr(sys, "executable", str(script))
-
-    return replace
-
-
-def test_the_tables_are_those_of_load(tmp_path: Path, zone_file: str) -> None:
-    (tmp_path / "list.txt").write_text("203.0.113.9 # one\n203.0.113.64/26\n")
-    other = tmp_path / "dyn.yaml"
-    other.write_text("zone: dyn.example.org\nfiles: [list.txt]\n")
-    files = [zone_file, str(other)]
-    loaded = run(files)
-    assert [table.file for table in loaded.tables] == files
-    made_at = loaded.tables[0].table.info.as_of
-    assert abs(made_at - time.time()) < LONG
-    expected = load(files, made_at, lambda path, count: None)
-    for table in loaded.tables:
-        assert os.pread(table.descriptor, table.table.size + 1, 0) == expected.zones[table.file].compiled.table
-        assert table.table.info.zone == expected.zones[table.file].zone.name
-        table.close()
-    assert loaded.sources == expected.sources
-    assert not len(loaded.problems)
-    assert [(table.added, table.removed) for table in loaded.tables] == [(3, 0), (2, 0)]
-
-
-def test_problems_come_with_their_places(tmp_path: Path, zone_file: str) -> None:
-    (tmp_path / "list.txt").write_text("203.0.113.9\n203.0.113.300\n")
-    bad = tmp_path / "bad.yaml"
-    bad.write_text("zone: dyn.example.org\nentries:\n  - 10.0.0.0/33\nfiles: [list.txt, gone.txt]\ncolour: red\n")
-    warned = tmp_path / "warned.yaml"
-    warned.write_text(zone_text("127.0.0.0/30", "192.0.2.1", zone="w.example.org"))
-    files = [str(bad), zone_file, str(warned), str(tmp_path / "none.yaml")]
-    expected = load(files, time.time(), lambda path, count: None)
-    loaded = run(files)
-    assert list(loaded.problems) == list(expected.problems)
-    shown = [str(problem) for problem in loaded.problems.errors]
-    assert any(line.startswith(f"{bad}:3:5: 10.0.0.0/33: ") for line in shown)
-    assert any(line.startswith(f"{tmp_path / 'list.txt'}:2:1: 203.0.113.300: ") for line in shown)
-    assert [problem.place.line for problem in loaded.problems.warnings] == [3]
-    assert [table.file for table in loaded.tables] == [zone_file, str(warned)]
-    for table in loaded.tables:
-        table.close()
-    assert loaded.sources == expected.sources
-    assert loaded.sources[str(bad)].keys() == {str(bad), str(tmp_path / "list.txt"), str(tmp_path / "gone.txt")}
-    assert loaded.sources[str(bad)][str(tmp_path / "gone.txt")] is None
-    assert loaded.sources[str(tmp_path / "none.yaml")] == {str(tmp_path / "none.yaml"): None}
-
-
-def test_tables_are_sealed(zone_file: str) -> None:
-    (table,) = run([zone_file]).tables
-    seals = fcntl.fcntl(table.descriptor, fcntl.F_GET_SEALS)
-    for seal in (fcntl.F_SEAL_WRITE, fcntl.F_SEAL_SHRINK, fcntl.F_SEAL_GROW, fcntl.F_SEAL_SEAL):
-        assert seals & seal
-    for change in (lambda: os.pwrite(table.descriptor, b"x", 0), lambda: os.ftruncate(table.descriptor, 0)):
-        with pytest.raises(PermissionError):
-            change()
-    table.close()
-    # The table outlives its descriptor.
-    assert table.table.find(Address(4, 0xC0000201), 0.0)
-
-
-def test_changes_count_from_the_table_before(tmp_path: Path, zone_file: str) -> None:
-    (old,) = run([zone_file]).tables
-    Path(zone_file).write_text(zone_text("192.0.2.0/24", "203.0.113.1", "203.0.113.2", '"2001:db8::/33"'))
-    os.utime(zone_file, (1000, 1000))
-    served = {"bl.example.org": zone_file}
-    (new,) = Loader(LONG).run([zone_file], served, {"bl.example.org": old.descriptor}).tables
-    assert (new.added, new.removed) == (3, 2)
-    assert new.table.info.serial == old.table.info.serial, "the serial went back"
-    old.close()
-    new.close()
-
-
-def test_another_file_for_a_served_zone_is_refused(tmp_path: Path, zone_file: str) -> None:
-    second = tmp_path / "a-second.yaml"
-    second.write_text(zone_text("203.0.113.1"))
-    loaded = Loader(LONG).run([str(second)], {"bl.example.org": zone_file}, {})
-    assert loaded.tables == []
-    (problem,) = loaded.problems.errors
-    assert problem.place.file == str(second)
-    assert zone_file in problem.message
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "expected"),
-    [
-        (["192.0.2.1"], ["192.0.2.1"], (0, 0)),
-        (["192.0.2.1"], ["192.0.2.1", "192.0.2.2"], (1, 0)),
-        (["192.0.2.1", "192.0.2.2"], ["192.0.2.2"], (0, 1)),
-        (["192.0.2.0/24"], ["192.0.2.0/25"], (1, 1)),
-        (["192.0.2.1"], ['"2001:db8::1"'], (1, 1)),
-    ],
-)
-def test_changes_since(
-    load_texts: Callable[..., Load], before: list[str], after: list[str], expected: tuple[int, int]
-) -> None:
-    old, new = (
-        ZoneTable(next(iter(load_texts(zone_text(*nets)).zones.values())).compiled.table) for nets in (before, after)
-    )
-    assert new.changes_since(old) == expected
-    assert old.changes_since(new) == expected[::-1]
-    assert new.changes_since(None) == (len(after), 0)
-
-
-def test_good_runs_leave_nothing_behind(zone_file: str) -> None:
-    run([zone_file]).tables[0].close()
-    with nothing_left():
-        for _ in range(3):
-            run([zone_file]).tables[0].close()
-
-
-@pytest.mark.parametrize(
-    ("body", "said"),
-    [
-        ("kill -KILL $$", "the loader was killed by signal 9"),
-        ("ulimit -c 0; kill -SEGV $$", "the loader was killed by signal 11"),
-        ("exit 0", "the loader ended with status 0"),
-        ("echo first >&2; echo 'no such thing' >&2; exit 3", "the loader ended with status 3: no such thing"),
-        ("head -c 100000 /dev/zero | tr '\\0' x >&2; exit 1", "the loader ended with status 1: " + "x" * 500),
-    ],
-)
-def test_a_loader_that_ends_without_a_report(
-    zone_file: str, loader_is: Callable[..., None], body: str, said: str
-) -> None:
-    loader_is(body)
-    with nothing_left(), pytest.raises(LoaderError) as caught:
-        run([zone_file])
-    assert str(caught.value).startswith(said)
-
-
-def test_a_loader_that_hangs_is_killed(zone_file: str, loader_is: Callable[..., None]) -> None:
-    loader_is(HANG)
-    with nothing_left(), pytest.raises(LoaderError, match=r"^the loader took longer than 0\.3 seconds and was killed$"):
-        run([zone_file], Loader(0.3))
-
-
-def _in_thread(loader: Loader, files: list[str]) -> tuple[threading.Thread, list[object]]:
-    outcome: list[object] = []
-
-    def work() -> None:
-        try:
-            outcome.append(loader.run(files, {}, {}))
-        except Exception as error:
-            outcome.append(error)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    return thread, outcome
-
-
-def test_a_loader_that_never_reads_its_request_is_killed(loader_is: Callable[..., None]) -> None:
-    loader_is(HANG)
-    loader = Loader(0.3)
-    # More than a pipe holds.
-    thread, outcome = _in_thread(loader, [f"zones/a-zone-file-with-some-name-{number}.yaml" for number in range(5000)])
-    thread.join(10.0)
-    is_late = thread.is_alive()
-    loader.close()
-    thread.join(LONG)
-    assert not is_late, "the timeout does not hold while the request is written"
-    assert "took longer" in str(outcome[0])
-
-
-REPORT_AND_HANG = """
-import array, json, os, socket, sys, time
-request = json.load(sys.stdin)
-memory = os.memfd_create("report")
-os.write(memory, json.dumps({"problems": [], "sources": {}}).encode())
-socket.send_fds(socket.socket(fileno=request["socket"]), [b"{}"], [memory])
-time.sleep(30)
+module.load_zones = noted
 """
 
 
-def test_a_loader_that_does_not_end_after_its_report_is_killed(zone_file: str, loader_is: Callable[..., None]) -> None:
-    loader_is(REPORT_AND_HANG, sys.executable + " -ES")
-    loader = Loader(2.0)
-    thread, _ = _in_thread(loader, [zone_file])
-    thread.join(10.0)
-    is_late = thread.is_alive()
-    loader.close()
-    thread.join(LONG)
-    assert not is_late, "the timeout does not hold after the report"
-
-
-def test_a_loader_that_is_killed_in_its_work(zone_file: str, loader_is: Callable[..., None]) -> None:
-    loader_is(HANG)
-    loader = Loader(LONG)
-    with nothing_left():
-        thread, outcome = _in_thread(loader, [zone_file])
-        wait_until(lambda: loader._process is not None, "the loader process")
-        process = loader._process
-        assert process is not None
-        os.kill(process.pid, signal.SIGKILL)
-        thread.join(LONG)
-        assert isinstance(outcome[0], LoaderError)
-        assert str(outcome.pop()).startswith("the loader was killed by signal 9")
-        del process
-
-
-def test_close_ends_a_run(zone_file: str, loader_is: Callable[..., None]) -> None:
-    loader_is(HANG)
-    loader = Loader(LONG)
-    with nothing_left():
-        thread, outcome = _in_thread(loader, [zone_file])
-        wait_until(lambda: loader._process is not None, "the loader process")
-        loader.close()
-        thread.join(LONG)
-        assert isinstance(outcome.pop(), LoaderError)
-
-
-def test_no_run_after_close(zone_file: str, loader_is: Callable[..., None]) -> None:
-    loader_is(HANG)
-    loader = Loader(LONG)
-    loader.close()
-    with nothing_left(), pytest.raises(LoaderError):
-        run([zone_file], loader)
-    loader.close()
-
-
-@pytest.mark.parametrize("mode", [None, 0o644])
-def test_a_loader_that_cannot_be_started(
-    tmp_path: Path, zone_file: str, monkeypatch: pytest.MonkeyPatch, mode: int | None
-) -> None:
-    program = tmp_path / "program"
-    if mode is not None:
-        program.write_text("")
-        program.chmod(mode)
-    monkeypatch.setattr(sys, "executable", str(program))
-    with nothing_left(), pytest.raises(LoaderError, match=r"^cannot start the loader: .*program"):
-        run([zone_file])
-
-
-@pytest.mark.parametrize(("module", "name"), [(os, "memfd_create"), (socket, "socketpair"), (subprocess, "Popen")])
-def test_no_descriptor_left_is_a_loader_error(
-    zone_file: str, monkeypatch: pytest.MonkeyPatch, module: object, name: str
-) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise OSError(errno.EMFILE, "Too many open files")
-
-    monkeypatch.setattr(module, name, refuse)
-    with nothing_left(), pytest.raises(LoaderError, match=r"(?i)too many open files"):
-        run([zone_file])
-
-
-GARBAGE = """
-import json, os, socket, sys, time
-request = json.load(sys.stdin)
-parent = socket.socket(fileno=request["socket"])
-memory = os.memfd_create("garbage")
-os.write(memory, b"garbage" * 1000)
-{send}
-time.sleep(600)
-"""
-
-
-@pytest.mark.parametrize(
-    "send",
-    [
-        'parent.send(b"garbage")',
-        'socket.send_fds(parent, [b"garbage"], [memory])',
-        'socket.send_fds(parent, [b"{}"], [memory])',
-        'socket.send_fds(parent, [b"{\\"file\\": \\"x\\", \\"added\\": 1, \\"removed\\": 1}"], [memory])',
-    ],
-    ids=["no descriptor", "no JSON", "no report", "no table"],
-)
-def test_a_loader_that_sends_garbage(zone_file: str, loader_is: Callable[..., None], send: str) -> None:
-    loader_is(GARBAGE.replace("{send}", send), sys.executable + " -ES")
-    with nothing_left():
-        with pytest.raises(LoaderError) as caught:
-            run([zone_file])
-        said = str(caught.value)
-        del caught
-    # It is the server that kills such a loader; who reads the log must not look for another culprit.
-    assert "was killed by signal" not in said
-
-
-OUT_OF_MEMORY = """
-import sys, time
-import dnsbl_server.supply.load
-
-def load(*_):
-    raise MemoryError("no memory left")
-
-def late(*error):
-    time.sleep(0.5)  # a busy machine
-    sys.__excepthook__(*error)
-
-dnsbl_server.supply.load.load = load
-sys.excepthook = late
-"""
-
-
-def test_an_exception_in_the_loader_is_told(tmp_path: Path, zone_file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_yields_the_processor_and_the_memory_to_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    zone = tmp_path / "bl.yaml"
+    zone.write_text(zone_text("192.0.2.1"))
     place = tmp_path / "python"
     place.mkdir()
-    (place / "sitecustomize.py").write_text(OUT_OF_MEMORY)
+    note = tmp_path / "note"
+    (place / "sitecustomize.py").write_text(NOTE.format(file=str(note)))
     monkeypatch.setenv("PYTHONPATH", str(place))
-    with nothing_left():
-        with pytest.raises(LoaderError) as caught:
-            run([zone_file])
-        said = str(caught.value)
-        del caught
-    assert said == "the loader ended with status 1: MemoryError: no memory left"
+    (table,) = LoaderProcess(PATIENCE).run(Job((str(zone),), {}, {})).tables
+    table.close()
+    stands = json.loads(note.read_text())
+    assert stands["nice"] == min(19, os.nice(0) + 10)
+    assert stands["oom"] == "1000"
+
+
+@pytest.mark.parametrize("job", [b"", b"{}", b'{"files": "a", "served": {}, "tables": {}}'])
+def test_a_job_that_cannot_be_read_is_refused_with_the_reason(job: bytes) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "dnsbl_server.supply.loader"], input=job, capture_output=True, timeout=PATIENCE
+    )
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"ExchangeError: job" in done.stderr.splitlines()[-1]

@@ -6,7 +6,7 @@ import logging
 import mmap
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -17,9 +17,11 @@ import pytest
 from dnsbl_server.engine.service import Service
 from dnsbl_server.model.address import Address
 from dnsbl_server.supply import reload, watch
-from dnsbl_server.supply.load import find_zone_files, load
-from dnsbl_server.supply.loader import Loaded, Loader, LoaderError, SealedTable
-from dnsbl_server.supply.reload import Reloader
+from dnsbl_server.supply.exchange import Job
+from dnsbl_server.supply.load import find_zone_files, load_zones
+from dnsbl_server.supply.plan import Backoff
+from dnsbl_server.supply.process import Delivery, LoaderError, LoaderProcess, SealedTable
+from dnsbl_server.supply.reload import RETRY, Reloader
 from dnsbl_server.table.table import ZoneTable
 from tests.reloading import ZONE, rename_over, zone_text
 
@@ -27,25 +29,28 @@ PATIENCE = 30.0
 NEVER = 3600.0
 
 
-class FakeLoader(Loader):
+class FakeLoader(LoaderProcess):
     """Loads in this process, unless it is told to fail; `calls` has the time of each run."""
 
     def __init__(self) -> None:
         super().__init__(PATIENCE)
         self.failures: list[Exception] = []
         self.calls: list[float] = []
+        # Called after the files were read, and before the server hears of it.
+        self.before_the_end: Callable[[], object] = lambda: None
 
-    def run(self, files: list[str], served: Mapping[str, str], descriptors: Mapping[str, int]) -> Loaded:
+    def run(self, job: Job) -> Delivery:
         self.calls.append(time.monotonic())
         if self.failures:
             raise self.failures.pop(0)
-        result = load(files, time.time(), lambda path, count: None, served)
+        result = load_zones(job.files, time.time(), lambda path, count: None, job.served)
         tables = []
-        for file, loaded in result.zones.items():
+        for file, zone in result.zones.items():
             descriptor = os.memfd_create("table")
-            os.write(descriptor, loaded.compiled.table)
+            os.write(descriptor, zone.compiled.table)
             tables.append(SealedTable(file, ZoneTable(mmap.mmap(descriptor, 0)), descriptor, 0, 0))
-        return Loaded(tables, result.problems, result.sources)
+        self.before_the_end()
+        return Delivery(tuple(tables), result.problems, result.sources)
 
 
 def service_of(reloader: Reloader) -> Service:
@@ -55,9 +60,11 @@ def service_of(reloader: Reloader) -> Service:
 
 
 @asynccontextmanager
-async def running(directory: Path, loader: FakeLoader) -> AsyncIterator[tuple[Reloader, asyncio.Task[None]]]:
+async def running(
+    directory: Path, loader: FakeLoader, backoff: Backoff = RETRY
+) -> AsyncIterator[tuple[Reloader, asyncio.Task[None]]]:
     """A reloader that has had its first load, and the task that goes on with it."""
-    reloader = Reloader((str(directory),), Service(), loader, NEVER)
+    reloader = Reloader((str(directory),), Service(), loader, NEVER, backoff=backoff)
     assert not (await reloader.start()).errors
     task = asyncio.create_task(reloader.run())
     try:
@@ -85,15 +92,12 @@ def zones(tmp_path: Path) -> Path:
     return directory
 
 
-def test_a_failing_loader_is_tried_again_and_later_each_time(
-    zones: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(reload, "_RETRY", (0.1, 0.4))
+def test_a_failing_loader_is_tried_again_and_later_each_time(zones: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = str(zones / "bl.yaml")
     loader = FakeLoader()
 
     async def main() -> None:
-        async with running(zones, loader) as (reloader, _):
+        async with running(zones, loader, Backoff(0.1, 0.4)) as (reloader, _):
             before = reloader.statuses[file]
             loader.failures = [LoaderError("the loader is on strike") for _ in range(5)]
             reloader.request()
@@ -121,12 +125,11 @@ def test_a_failing_loader_is_tried_again_and_later_each_time(
         assert gap >= 0.9 * delay
 
 
-def test_zones_stay_in_service_while_the_loader_fails(zones: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reload, "_RETRY", (0.05, 0.05))
+def test_zones_stay_in_service_while_the_loader_fails(zones: Path) -> None:
     loader = FakeLoader()
 
     async def main() -> None:
-        async with running(zones, loader) as (reloader, _):
+        async with running(zones, loader, Backoff(0.05, 0.05)) as (reloader, _):
             snapshot = service_of(reloader).snapshot
             loader.failures = [LoaderError("no")] * 3
             rename_over(zones / "bl.yaml", zone_text("192.0.2.2"))
@@ -139,13 +142,12 @@ def test_zones_stay_in_service_while_the_loader_fails(zones: Path, monkeypatch: 
     asyncio.run(main())
 
 
-def test_a_request_whose_load_failed_is_not_forgotten(zones: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reload, "_RETRY", (1.0, 1.0))
+def test_a_request_whose_load_failed_is_not_forgotten(zones: Path) -> None:
     file = str(zones / "bl.yaml")
     loader = FakeLoader()
 
     async def main() -> None:
-        async with running(zones, loader) as (reloader, _):
+        async with running(zones, loader, Backoff(1.0, 1.0)) as (reloader, _):
             loader.failures = [LoaderError("no")]
             reloader.request()
             await until(lambda: not reloader.statuses[file].last_succeeded, "the failure")
@@ -156,15 +158,14 @@ def test_a_request_whose_load_failed_is_not_forgotten(zones: Path, monkeypatch: 
     asyncio.run(main())
 
 
-def test_an_expiry_whose_load_failed_is_not_forgotten(zones: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reload, "_RETRY", (1.0, 1.0))
+def test_an_expiry_whose_load_failed_is_not_forgotten(zones: Path) -> None:
     loader = FakeLoader()
     expires = int(time.time()) + 2
     stamp = f"{datetime.fromtimestamp(expires, UTC):%Y-%m-%dT%H:%M:%SZ}"
     (zones / "bl.yaml").write_text(zone_text("{net: 192.0.2.1, expires: '" + stamp + "'}", "192.0.2.2"))
 
     async def main() -> None:
-        async with running(zones, loader) as (reloader, _):
+        async with running(zones, loader, Backoff(1.0, 1.0)) as (reloader, _):
             loader.failures = [LoaderError("no")]
             await until(lambda: not loader.failures, "the failure")
             (zones / "README").write_text("text")
@@ -174,13 +175,12 @@ def test_an_expiry_whose_load_failed_is_not_forgotten(zones: Path, monkeypatch: 
     asyncio.run(main())
 
 
-def test_after_a_success_only_what_changed_is_loaded(zones: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reload, "_RETRY", (0.05, 0.05))
+def test_after_a_success_only_what_changed_is_loaded(zones: Path) -> None:
     file = str(zones / "bl.yaml")
     loader = FakeLoader()
 
     async def main() -> None:
-        async with running(zones, loader) as (reloader, _):
+        async with running(zones, loader, Backoff(0.05, 0.05)) as (reloader, _):
             (zones / "dyn.yaml").write_text(zone_text("192.0.2.1", zone="dyn.example.org"))
             await until(lambda: len(reloader.statuses) == 2, "the second zone")
             loader.failures = [LoaderError("no")]
@@ -193,13 +193,12 @@ def test_after_a_success_only_what_changed_is_loaded(zones: Path, monkeypatch: p
     asyncio.run(main())
 
 
-def test_an_unforeseen_error_does_not_stop_the_reloads(zones: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reload, "_RETRY", (0.05, 0.05))
+def test_an_unforeseen_error_does_not_stop_the_reloads(zones: Path) -> None:
     file = str(zones / "bl.yaml")
     loader = FakeLoader()
 
     async def main() -> None:
-        async with running(zones, loader) as (reloader, task):
+        async with running(zones, loader, Backoff(0.05, 0.05)) as (reloader, task):
             loader.failures = [RuntimeError("can't start new thread")]
             reloader.request()
             await until(lambda: task.done() or reloader.statuses[file].successes == 2, "the next try")
@@ -241,6 +240,71 @@ def test_an_expiry_is_one_reload(zones: Path) -> None:
             await until(lambda: next(iter(reloader.statuses.values())).entries == 1, "one entry less")
             await until(lambda: time.time() > expires + 1, "a second more")
             assert len(loader.calls) == 2
+
+    asyncio.run(main())
+
+
+def test_entries_that_expire_one_after_the_other_leave_the_loader_time_to_rest(zones: Path) -> None:
+    loader = FakeLoader()
+    expires = int(time.time()) + 1
+    stamps = [f"{datetime.fromtimestamp(expires + number, UTC):%Y-%m-%dT%H:%M:%SZ}" for number in range(4)]
+    (zones / "bl.yaml").write_text(
+        zone_text(
+            *(f"{{net: 192.0.2.{number}, expires: '{stamp}'}}" for number, stamp in enumerate(stamps)), "10.0.0.1"
+        )
+    )
+
+    async def main() -> None:
+        async with running(zones, loader) as (reloader, _):
+            # Each takes a fifth of a second, so the next one comes two seconds later at the earliest (rule 5).
+            loader.before_the_end = lambda: time.sleep(0.2)
+            await until(lambda: next(iter(reloader.statuses.values())).entries == 1, "all expired")
+
+    asyncio.run(main())
+    assert len(loader.calls) >= 3
+    assert all(after - before >= 2.0 for before, after in pairwise(loader.calls[1:]))
+
+
+def test_a_clock_that_is_set_back_is_one_reload(zones: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loader = FakeLoader()
+    real = time.time
+    ahead = [3600.0]
+    monkeypatch.setattr(time, "time", lambda: real() + ahead[0])
+    stamp = f"{datetime.fromtimestamp(int(real()) + 1800, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    (zones / "bl.yaml").write_text(zone_text("{net: 192.0.2.1, expires: '" + stamp + "'}", "192.0.2.2"))
+
+    async def main() -> None:
+        async with running(zones, loader) as (reloader, _):
+            assert next(iter(reloader.statuses.values())).entries == 1, "to that clock, the entry has expired"
+            ahead[0] = 0.0
+            (zones / "README").write_text("a hint")
+            await until(lambda: next(iter(reloader.statuses.values())).entries == 2, "the entry that came back")
+            for number in range(3):
+                (zones / f"README{number}").write_text("a hint")
+                await asyncio.sleep(0.5)
+            assert len(loader.calls) == 2
+
+    asyncio.run(main())
+
+
+def test_a_change_that_comes_while_loading_is_loaded_too(zones: Path) -> None:
+    loader = FakeLoader()
+
+    async def main() -> None:
+        async with running(zones, loader) as (reloader, _):
+
+            def change() -> None:
+                """Once the file was read, and the watcher has seen it change before the load has ended."""
+                loader.before_the_end = lambda: None
+                rename_over(zones / "bl.yaml", zone_text("192.0.2.1", "192.0.2.2", "192.0.2.3"))
+                end = time.monotonic() + PATIENCE
+                while not reloader._wake.is_set() and time.monotonic() < end:
+                    time.sleep(0.01)
+
+            loader.before_the_end = change
+            rename_over(zones / "bl.yaml", zone_text("192.0.2.1", "192.0.2.2"))
+            await until(lambda: next(iter(reloader.statuses.values())).entries == 2, "the first change")
+            await until(lambda: next(iter(reloader.statuses.values())).entries == 3, "the second change")
 
     asyncio.run(main())
 

@@ -1,0 +1,46 @@
+"""What the commands have in common in their arguments and options, and the zone files that these mean.
+
+Owns the PATH arguments, how values are parsed and refused, and how zones are read for a command that ends with them.
+"""
+
+import gc
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from dnsbl_server.cli.console import Progress
+from dnsbl_server.config import Settings
+from dnsbl_server.model.problem import Problems
+from dnsbl_server.supply.load import LoadResult, find_zone_files, load_zones
+
+T = TypeVar("T")
+
+paths_argument = click.argument("paths", metavar="[PATH]...", nargs=-1)
+
+
+def parsed_by(parse: Callable[[str], T]) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """A callback of click's that parses one value or each of several, and quotes what is wrong."""
+
+    def convert(_context: click.Context, _parameter: click.Parameter, value: Any) -> Any:
+        try:
+            if isinstance(value, tuple):
+                return tuple(parse(each) for each in value)
+            return None if value is None else parse(value)
+        except ValueError as error:
+            raise click.BadParameter(f"{value if isinstance(value, str) else ' '.join(value)}: {error}") from None
+
+    return convert
+
+
+def load_paths(paths: tuple[str, ...]) -> LoadResult:
+    """Load the zones that paths hold, those of the default setting where there are none, as they are now."""
+    # The process ends with what is made here; looking for cycles in millions of objects would double the time.
+    gc.disable()
+    problems = Problems()
+    files = find_zone_files(paths or Settings().zones, problems)
+    with Progress() as progress:
+        result = load_zones(files, time.time(), progress)
+    problems.extend(result.problems)
+    return result._replace(problems=problems)

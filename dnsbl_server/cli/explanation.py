@@ -1,0 +1,107 @@
+"""An explanation as `lookup` shows it: as lines for a person, and as JSON for a program.
+
+Owns the words and the keys. What is explained, `dnsbl_server.explain` knows.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from dnsbl_server.explain import EntryState, ListExplanation, ZoneExplanation
+from dnsbl_server.model.address import Address
+from dnsbl_server.model.entry import Exclusion
+from dnsbl_server.model.listing import format_time
+
+
+def as_json(found: ZoneExplanation) -> dict[str, Any]:
+    """The explanation of one zone as JSON can hold it."""
+    return {
+        "zone": found.zone,
+        "address": found.address,
+        "listed": found.is_listed,
+        "test_entry": found.is_test_entry,
+        "query": found.client.query,
+        "a": list(found.client.a),
+        "txt": list(found.client.txt),
+        "ttl": found.client.ttl,
+        "excluded_by": _exclusion_as_json(found.exclusion),
+        "lists": [_list_as_json(each) for each in found.lists],
+    }
+
+
+def _list_as_json(found: ListExplanation) -> dict[str, Any]:
+    return {
+        "list": found.name,
+        "listed": found.deciding is not None,
+        "entry": _entry_as_json(found.deciding) if found.deciding else None,
+        "excluded_by": _exclusion_as_json(found.exclusion),
+        "others": [_entry_as_json(other) for other in found.others],
+    }
+
+
+def _entry_as_json(state: EntryState) -> dict[str, Any]:
+    entry = state.entry
+    listing = entry.listing
+    return {
+        "net": entry.text,
+        "place": str(entry.place),
+        "file": entry.file,
+        "line": entry.line,
+        "reason": listing.reason,
+        "codes": [str(Address(4, code)) for code in listing.codes],
+        "listed": listing.listed.isoformat() if listing.listed else None,
+        "expires": listing.expires.isoformat() if listing.expires else None,
+        "expired": state.is_expired,
+    }
+
+
+def _exclusion_as_json(exclusion: Exclusion | None) -> dict[str, Any] | None:
+    if exclusion is None:
+        return None
+    place = exclusion.place
+    return {"net": exclusion.text, "place": str(place), "file": place.file, "line": place.line}
+
+
+def as_lines(found: ZoneExplanation) -> Iterator[tuple[str, str]]:
+    """The explanation of one zone as lines for a person: a style (`good`, `bad`, `dim` or ``) and the text."""
+    address, zone = found.address, found.zone
+    if found.is_test_entry:
+        yield "bad", f"{address} is listed in {zone}, as a test entry (RFC 5782): it comes with the codes of the zone"
+    elif found.is_listed:
+        yield "bad", f"{address} is listed in {zone}"
+    else:
+        yield "good", f"{address} is not listed in {zone}"
+    if found.exclusion:
+        yield "", f"  excluded from the whole zone by {found.exclusion.text}, {found.exclusion.place}"
+    for each in found.lists:
+        yield from _list_as_lines(each)
+    if found.is_listed:
+        client = found.client
+        yield "dim", f"  a client asks   {client.query}"
+        yield "dim", f"  and gets A      {', '.join(client.a)}  (for {client.ttl} s)"
+        for text in client.txt:
+            yield "dim", f"           TXT    {text}"
+
+
+def _list_as_lines(found: ListExplanation) -> Iterator[tuple[str, str]]:
+    if found.deciding:
+        entry = found.deciding.entry
+        yield "", f"  list {found.name}"
+        yield "", f"    by entry   {entry.text}"
+        yield "", f"    written at {entry.place}"
+        yield "", f"    reason     {entry.listing.reason or 'none given'}"
+        yield "", f"    since      {_when(entry.listing.listed, 'not said')}"
+        yield "", f"    until      {_when(entry.listing.expires, 'further notice')}"
+    else:
+        yield "", f"  list {found.name} does not list it"
+    if found.exclusion:
+        yield "", f"    excluded by {found.exclusion.text}, {found.exclusion.place}"
+    for other in found.others:
+        entry = other.entry
+        what = "expired" if other.is_expired else "less specific" if found.deciding else "would list it"
+        until = f", until {_when(entry.listing.expires, '')}" if entry.listing.expires else ""
+        yield "dim", f"    {what}: {entry.text}, {entry.place}{until}"
+
+
+def _when(moment: datetime | None, otherwise: str) -> str:
+    return format_time(moment.astimezone(UTC)) if moment else otherwise

@@ -1,0 +1,222 @@
+"""What the server and a loader process say to each other: a job, and for each table a notice, and a report.
+
+Owns these values, their encoding (JSON) and their strict decoding: every field is there, has its type, and there is no
+other. Whatever was received, decoding returns a value or raises ExchangeError. Knows nothing of processes, sockets and
+tables.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from dnsbl_server.model.problem import Place, Problem, Problems
+from dnsbl_server.sources.files import Signature
+
+T = TypeVar("T")
+# Decodes a value; the text is the name of its field, for the error.
+Decoder = Callable[[object, str], T]
+
+_SIGNATURE_LENGTH = 5
+_TABLE, _REPORT = "table", "report"
+
+
+class ExchangeError(ValueError):
+    """What was received is no job, notice or report; the text says which field is wrong, and how."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a loader process is to do.
+
+    files: zone files to load; served: the zones in service, name to zone file, with which the new ones must agree;
+    tables: descriptors of the tables in service, by zone, behind whose serials the new ones do not go back.
+    """
+
+    files: tuple[str, ...]
+    served: Mapping[str, str]
+    tables: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class TableNotice:
+    """Goes with the memory that holds a table.
+
+    file: the zone file; added, removed: entries, compared with the table in service.
+    """
+
+    file: str
+    added: int
+    removed: int
+
+
+@dataclass(frozen=True)
+class ReportNotice:
+    """Goes with the memory that holds the report. It is the last message."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a load went. sources: for every zone file, the files it was or would have been made from."""
+
+    problems: Problems
+    sources: Mapping[str, Mapping[str, Signature]]
+
+
+def encode_job(job: Job) -> bytes:
+    """A job as bytes."""
+    return json.dumps({"files": job.files, "served": dict(job.served), "tables": dict(job.tables)}).encode()
+
+
+def decode_job(data: bytes) -> Job:
+    """A job from bytes. Raises ExchangeError."""
+    fields = _object(_parse(data, "job"), "job", ("files", "served", "tables"))
+    return Job(
+        files=_array_of(_text)(fields["files"], "job.files"),
+        served=_map_of(_text)(fields["served"], "job.served"),
+        tables=_map_of(_count)(fields["tables"], "job.tables"),
+    )
+
+
+def encode_notice(notice: TableNotice | ReportNotice) -> bytes:
+    """A notice as bytes."""
+    if isinstance(notice, ReportNotice):
+        return json.dumps({"kind": _REPORT}).encode()
+    said = {"kind": _TABLE, "file": notice.file, "added": notice.added, "removed": notice.removed}
+    return json.dumps(said).encode()
+
+
+def decode_notice(data: bytes) -> TableNotice | ReportNotice:
+    """A notice from bytes. Raises ExchangeError."""
+    value = _parse(data, "notice")
+    kind = value.get("kind") if isinstance(value, dict) else None
+    if kind == _REPORT:
+        _object(value, "notice", ("kind",))
+        return ReportNotice()
+    fields = _object(value, "notice", ("kind", "file", "added", "removed"))
+    if kind != _TABLE:
+        raise ExchangeError(f"notice.kind: neither {_TABLE} nor {_REPORT}")
+    return TableNotice(
+        file=_text(fields["file"], "notice.file"),
+        added=_count(fields["added"], "notice.added"),
+        removed=_count(fields["removed"], "notice.removed"),
+    )
+
+
+def encode_report(report: Report) -> bytes:
+    """A report as bytes."""
+    problems = [
+        {
+            "file": each.place.file,
+            "line": each.place.line,
+            "column": each.place.column,
+            "value": each.value,
+            "message": each.message,
+            "warning": each.warning,
+        }
+        for each in report.problems
+    ]
+    sources = {file: dict(each) for file, each in report.sources.items()}
+    return json.dumps({"problems": problems, "left_out": report.problems.left_out, "sources": sources}).encode()
+
+
+def decode_report(data: bytes) -> Report:
+    """A report from bytes. Raises ExchangeError."""
+    fields = _object(_parse(data, "report"), "report", ("problems", "left_out", "sources"))
+    problems = Problems()
+    for problem in _array_of(_problem)(fields["problems"], "report.problems"):
+        problems.add(problem)
+    for file, count in _map_of(_count)(fields["left_out"], "report.left_out").items():
+        problems.leave_out(file, count)
+    return Report(problems, _map_of(_map_of(_signature))(fields["sources"], "report.sources"))
+
+
+def _parse(data: bytes, what: str) -> object:
+    try:
+        # Only UTF-8, and not whatever else the json module would take for JSON.
+        return json.loads(data.decode())
+    except (ValueError, RecursionError) as error:
+        raise ExchangeError(f"{what}: not JSON: {type(error).__name__}") from error
+
+
+def _object(value: object, field: str, keys: tuple[str, ...]) -> dict[str, object]:
+    """An object with exactly these keys."""
+    if not isinstance(value, dict):
+        raise ExchangeError(f"{field}: not an object")
+    for key in keys:
+        if key not in value:
+            raise ExchangeError(f"{field}.{key}: missing")
+    if len(value) > len(keys):
+        raise ExchangeError(f"{field}: more fields than {', '.join(keys)}")
+    return value
+
+
+def _array_of(decode: Decoder[T]) -> Decoder[tuple[T, ...]]:
+    def decode_array(value: object, field: str) -> tuple[T, ...]:
+        if not isinstance(value, list):
+            raise ExchangeError(f"{field}: not an array")
+        return tuple(decode(each, f"{field}[{number}]") for number, each in enumerate(value))
+
+    return decode_array
+
+
+def _map_of(decode: Decoder[T]) -> Decoder[dict[str, T]]:
+    """A decoder of an object whose keys are data: names of files or zones."""
+
+    def decode_map(value: object, field: str) -> dict[str, T]:
+        if not isinstance(value, dict):
+            raise ExchangeError(f"{field}: not an object")
+        return {key: decode(each, f"{field}[{key!a:.60}]") for key, each in value.items()}
+
+    return decode_map
+
+
+def _text(value: object, field: str) -> str:
+    if not isinstance(value, str):
+        raise ExchangeError(f"{field}: not a text")
+    return value
+
+
+def _flag(value: object, field: str) -> bool:
+    if not isinstance(value, bool):
+        raise ExchangeError(f"{field}: neither true nor false")
+    return value
+
+
+def _number(value: object, field: str) -> int:
+    # To Python, true and false are numbers.
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ExchangeError(f"{field}: not a whole number")
+    return value
+
+
+def _count(value: object, field: str) -> int:
+    number = _number(value, field)
+    if number < 0:
+        raise ExchangeError(f"{field}: less than 0")
+    return number
+
+
+def _problem(value: object, field: str) -> Problem:
+    fields = _object(value, field, ("file", "line", "column", "value", "message", "warning"))
+    return Problem(
+        place=Place(
+            file=_text(fields["file"], f"{field}.file"),
+            line=_count(fields["line"], f"{field}.line"),
+            column=_count(fields["column"], f"{field}.column"),
+        ),
+        value=_text(fields["value"], f"{field}.value"),
+        message=_text(fields["message"], f"{field}.message"),
+        warning=_flag(fields["warning"], f"{field}.warning"),
+    )
+
+
+def _signature(value: object, field: str) -> Signature:
+    """The signature of a file; null where there was none."""
+    if value is None:
+        return None
+    numbers = _array_of(_number)(value, field)
+    if len(numbers) != _SIGNATURE_LENGTH:
+        raise ExchangeError(f"{field}: not {_SIGNATURE_LENGTH} numbers")
+    device, inode, size, modified, changed = numbers
+    return device, inode, size, modified, changed

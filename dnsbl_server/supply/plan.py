@@ -1,0 +1,171 @@
+"""What is to be loaded, why, and when the next look at the files is due.
+
+Owns the rules; tests/supply/test_plan.py has them by these numbers. All functions are pure: what is known of the files,
+what was seen of them, and the time are arguments. Knows nothing of how files are looked at, waited for and loaded.
+
+What is loaded after a look:
+ 1. a zone file that was not there before (NEW);
+ 2. one of whose sources, itself and its list files, another version is there now, or none, or one at last (CHANGED);
+ 3. every file, when that was asked for (FORCED);
+ 4. one whose table in service has an entry that has expired since the last load for an expiry (EXPIRED). There is one
+    load for each expiry: should it fail, the table answers what is right all the same;
+ 5. but no sooner after a load for an expiry than EXPIRY_SHARE times as long as that took: entries that expire one after
+    the other keep a loader busy for a part of the time, and not all of it;
+ 6. one whose table was made at a time that has not come yet, when the clock was ahead: entries may be missing in it
+    (CLOCK). Only if its last load succeeded, since the next one would fail like the last;
+ 7. one whose last load failed, when any other file is loaded or gone: that may have been in its way, or it in that
+    file's (FAILED).
+What is taken out of service:
+ 8. the zone of a file that is not there any more;
+ 9. but none when a path could not be read, or has no zone files: then all files that were there before count as there.
+When the next look is due:
+10. after the pause between two looks, or when the first load for an expiry is due (rules 4 and 5), whatever comes
+    first. Hints of changes and requests bring further looks.
+After a load that failed as a whole, with nothing learned of the files:
+11. the next try comes after the first delay, and after each further failure twice as late, up to the longest;
+12. until then hints change nothing, and a request brings the try at once;
+13. the try loads every file (rule 3), whatever the failed one was to load;
+14. a success makes the delays begin anew.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+
+from dnsbl_server.sources.files import Signature
+
+# Rule 5.
+EXPIRY_SHARE = 10
+
+
+class Reason(Enum):
+    """Why a zone file is loaded; the number of its rule stands in the header."""
+
+    NEW = auto()
+    CHANGED = auto()
+    FORCED = auto()
+    EXPIRED = auto()
+    CLOCK = auto()
+    FAILED = auto()
+
+
+@dataclass(frozen=True)
+class KnownFile:
+    """What is known of a zone file since its last load. All times in seconds since 1970.
+
+    sources: the files it was made from, and their versions; has_succeeded: whether its last load did; made_at: as of
+    when the table in service was made, 0 where there is none; next_expiry: when the next entry of that table expires, 0
+    is never; tried_at: of the last load for rule 4 or 6; not_before: no load for an expiry until then (rule 5).
+    """
+
+    sources: Mapping[str, Signature]
+    has_succeeded: bool
+    made_at: float = 0.0
+    next_expiry: float = 0.0
+    tried_at: float = 0.0
+    not_before: float = 0.0
+
+    @property
+    def expiry_due(self) -> float | None:
+        """When a load for an expired entry is due (rules 4 and 5); None is never."""
+        return max(self.next_expiry, self.not_before) if self.next_expiry > self.tried_at else None
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen of the files.
+
+    files: the zone files that the paths hold, in their order; is_complete: whether all paths could be read; versions:
+    the signatures of all files that known zone files were made from.
+    """
+
+    files: tuple[str, ...]
+    is_complete: bool
+    versions: Mapping[str, Signature]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do after a look. load: the zone files to load, in their order, and why; gone: those that are gone."""
+
+    load: Mapping[str, frozenset[Reason]]
+    gone: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self.load and not self.gone
+
+    @property
+    def due(self) -> tuple[str, ...]:
+        """The files that are loaded because of the time, whether or not also for another reason."""
+        return tuple(path for path, reasons in self.load.items() if reasons & {Reason.EXPIRED, Reason.CLOCK})
+
+
+def plan(known: Mapping[str, KnownFile], look: Look, now: float, is_forced: bool = False) -> Plan:
+    """What to load and what is gone (rules 1 to 9). known: by zone file; now: seconds since 1970."""
+    files = look.files if look.is_complete else tuple(dict.fromkeys((*look.files, *known)))
+    present = set(files)
+    gone = tuple(path for path in known if path not in present)
+    load = {path: _reasons(known.get(path), look.versions, now, is_forced) for path in files}
+    if gone or any(load.values()):
+        failed = {path for path, file in known.items() if not file.has_succeeded}
+        load = {path: reasons | ({Reason.FAILED} if path in failed else set()) for path, reasons in load.items()}
+    return Plan({path: frozenset(reasons) for path, reasons in load.items() if reasons}, gone)
+
+
+def _reasons(file: KnownFile | None, versions: Mapping[str, Signature], now: float, is_forced: bool) -> set[Reason]:
+    reasons = {Reason.FORCED} if is_forced else set()
+    if file is None:
+        return reasons | {Reason.NEW}
+    if any(versions[source] != version for source, version in file.sources.items()):
+        reasons.add(Reason.CHANGED)
+    if file.expiry_due is not None and file.expiry_due <= now:
+        reasons.add(Reason.EXPIRED)
+    if file.has_succeeded and file.made_at > now:
+        reasons.add(Reason.CLOCK)
+    return reasons
+
+
+def after_due_load(file: KnownFile, planned_at: float, duration: float) -> KnownFile:
+    """What is known of a file once a load for rule 4 or 6 has ended (rules 4 and 5). duration: seconds it took."""
+    return replace(file, tried_at=planned_at, not_before=planned_at + EXPIRY_SHARE * duration)
+
+
+def seconds_to_next_look(known: Mapping[str, KnownFile], now: float, pause: float) -> float:
+    """How long until the next look is due (rule 10). pause: seconds between two looks."""
+    due = [file.expiry_due - now for file in known.values() if file.expiry_due is not None]
+    return max(0.0, min([pause, *due]))
+
+
+@dataclass(frozen=True)
+class Backoff:
+    """When to try again after loads that failed as a whole (rules 11 to 14).
+
+    first, longest: delays in seconds; failures: so many in a row; retry_at: on the monotonic clock, None where the last
+    load did not fail.
+    """
+
+    first: float
+    longest: float
+    failures: int = 0
+    retry_at: float | None = None
+
+    @property
+    def delay(self) -> float:
+        """Seconds from the next failure to the try after it."""
+        return float(min(self.first * 2**self.failures, self.longest))
+
+    def failed(self, now: float) -> "Backoff":
+        """After one more failure."""
+        # Twice the longest delay is as good as any: the number must not grow for weeks.
+        failures = self.failures + (self.delay < self.longest)
+        return replace(self, failures=failures, retry_at=now + self.delay)
+
+    def succeeded(self) -> "Backoff":
+        """After a success."""
+        return replace(self, failures=0, retry_at=None)
+
+    def is_due(self, now: float, is_requested: bool) -> bool:
+        """Whether it is time for the next try."""
+        return is_requested or self.retry_at is None or now >= self.retry_at

@@ -1,0 +1,232 @@
+"""Jobs, notices and reports: what is encoded comes back; whatever else is decoded is an error that names the field."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dnsbl_server.model.problem import MAX_PER_FILE, Place, Problem, Problems
+from dnsbl_server.supply.exchange import (
+    ExchangeError,
+    Job,
+    Report,
+    ReportNotice,
+    TableNotice,
+    decode_job,
+    decode_notice,
+    decode_report,
+    encode_job,
+    encode_notice,
+    encode_report,
+)
+
+# Names as the system has them: any bytes, of which those that are no UTF-8 become lone surrogates.
+NAMES = st.text() | st.binary(max_size=20).map(lambda name: name.decode("utf-8", "surrogateescape"))
+COUNTS = st.integers(0, 1 << 70)
+JOBS = st.builds(
+    Job,
+    files=st.lists(NAMES).map(tuple),
+    served=st.dictionaries(NAMES, NAMES),
+    tables=st.dictionaries(NAMES, COUNTS),
+)
+PROBLEMS = st.builds(Problem, st.builds(Place, NAMES, COUNTS, COUNTS), NAMES, NAMES, st.booleans())
+SIGNATURES = st.none() | st.tuples(*[st.integers(-(1 << 70), 1 << 70)] * 5)
+SOURCES = st.dictionaries(NAMES, st.dictionaries(NAMES, SIGNATURES))
+
+JOB = {"files": ["a.yaml"], "served": {"a.example": "a.yaml"}, "tables": {"a.example": 3}}
+TABLE = {"kind": "table", "file": "a.yaml", "added": 1, "removed": 2}
+PROBLEM = {"file": "a.yaml", "line": 1, "column": 2, "value": "x", "message": "wrong", "warning": False}
+REPORT = {
+    "problems": [PROBLEM],
+    "left_out": {"a.yaml": 1},
+    "sources": {"a.yaml": {"a.yaml": [1, 2, 3, 4, 5], "b": None}},
+}
+DECODERS: dict[str, tuple[Callable[[bytes], object], dict[str, Any]]] = {
+    "job": (decode_job, JOB),
+    "notice": (decode_notice, TABLE),
+    "report": (decode_report, REPORT),
+}
+
+
+def problems_of(*found: Problem) -> Problems:
+    problems = Problems()
+    for problem in found:
+        problems.add(problem)
+    return problems
+
+
+@given(JOBS)
+def test_a_job_comes_back(job: Job) -> None:
+    assert decode_job(encode_job(job)) == job
+
+
+@given(st.builds(TableNotice, NAMES, COUNTS, COUNTS) | st.just(ReportNotice()))
+def test_a_notice_comes_back(notice: TableNotice | ReportNotice) -> None:
+    assert decode_notice(encode_notice(notice)) == notice
+
+
+@given(st.lists(PROBLEMS), SOURCES)
+def test_a_report_comes_back(found: list[Problem], sources: dict[str, Any]) -> None:
+    problems = problems_of(*found)
+    report = decode_report(encode_report(Report(problems, sources)))
+    assert list(report.problems) == list(problems)
+    assert report.problems.left_out == problems.left_out
+    assert report.sources == sources
+
+
+def test_a_flood_of_problems_comes_back() -> None:
+    place = Place("a.yaml", 1, 1)
+    flood = [Problem(place, str(number), "odd", warning=True) for number in range(MAX_PER_FILE + 5)]
+    problems = problems_of(*flood, Problem(place, "x", "wrong"), *flood)
+    report = decode_report(encode_report(Report(problems, {})))
+    assert list(report.problems) == list(problems)
+    assert report.problems.left_out == problems.left_out
+    assert [problem.message for problem in report.problems.errors] == ["wrong"]
+
+
+def test_the_examples_are_good() -> None:
+    for decode, good in DECODERS.values():
+        decode(json.dumps(good).encode())
+    assert decode_notice(b'{"kind": "report"}') == ReportNotice()
+
+
+def refused(what: str, value: object) -> str:
+    decode, _ = DECODERS[what]
+    with pytest.raises(ExchangeError) as caught:
+        decode(json.dumps(value).encode())
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(("what", "field"), [(what, field) for what, (_, good) in DECODERS.items() for field in good])
+def test_a_missing_field_is_named(what: str, field: str) -> None:
+    part = {key: value for key, value in DECODERS[what][1].items() if key != field}
+    assert refused(what, part) == f"{what}.{field}: missing"
+
+
+@pytest.mark.parametrize("field", PROBLEM)
+def test_a_missing_field_of_a_problem_is_named(field: str) -> None:
+    part = {key: value for key, value in PROBLEM.items() if key != field}
+    assert refused("report", {**REPORT, "problems": [PROBLEM, part]}) == f"report.problems[1].{field}: missing"
+
+
+@pytest.mark.parametrize(
+    ("what", "value", "fields"),
+    [
+        ("job", {**JOB, "more": 1}, "files, served, tables"),
+        ("notice", {**TABLE, "more": 1}, "kind, file, added, removed"),
+        ("notice", {"kind": "report", "more": 1}, "kind"),
+        ("report", {**REPORT, "more": 1}, "problems, left_out, sources"),
+    ],
+)
+def test_a_field_too_many_is_refused(what: str, value: object, fields: str) -> None:
+    assert refused(what, value) == f"{what}: more fields than {fields}"
+
+
+WRONG: list[tuple[str, dict[str, Any], str]] = [
+    ("job", {**JOB, "files": "a.yaml"}, "job.files: not an array"),
+    ("job", {**JOB, "files": ["a", 1]}, "job.files[1]: not a text"),
+    ("job", {**JOB, "served": []}, "job.served: not an object"),
+    ("job", {**JOB, "served": {"a": None}}, "job.served['a']: not a text"),
+    ("job", {**JOB, "tables": {"a": "3"}}, "job.tables['a']: not a whole number"),
+    ("job", {**JOB, "tables": {"a": True}}, "job.tables['a']: not a whole number"),
+    ("job", {**JOB, "tables": {"a": -1}}, "job.tables['a']: less than 0"),
+    ("notice", {**TABLE, "kind": "other"}, "notice.kind: neither table nor report"),
+    ("notice", {**TABLE, "kind": ["table"]}, "notice.kind: neither table nor report"),
+    ("notice", {**TABLE, "file": 1}, "notice.file: not a text"),
+    ("notice", {**TABLE, "added": 1.0}, "notice.added: not a whole number"),
+    ("notice", {**TABLE, "removed": -1}, "notice.removed: less than 0"),
+    ("report", {**REPORT, "problems": {}}, "report.problems: not an array"),
+    ("report", {**REPORT, "problems": [[]]}, "report.problems[0]: not an object"),
+    ("report", {**REPORT, "left_out": {"a": None}}, "report.left_out['a']: not a whole number"),
+    ("report", {**REPORT, "sources": {"a": []}}, "report.sources['a']: not an object"),
+    ("report", {**REPORT, "sources": {"a": {"b": 1}}}, "report.sources['a']['b']: not an array"),
+    ("report", {**REPORT, "sources": {"a": {"b": [1]}}}, "report.sources['a']['b']: not 5 numbers"),
+    (
+        "report",
+        {**REPORT, "sources": {"a": {"b": [1, 2, 3, 4, "5"]}}},
+        "report.sources['a']['b'][4]: not a whole number",
+    ),
+]
+WRONG_PROBLEM: list[tuple[str, object, str]] = [
+    ("file", None, "not a text"),
+    ("line", "1", "not a whole number"),
+    ("column", -1, "less than 0"),
+    ("value", 1, "not a text"),
+    ("message", [], "not a text"),
+    ("warning", 0, "neither true nor false"),
+]
+
+
+@pytest.mark.parametrize(("what", "value", "message"), WRONG, ids=[message for _, _, message in WRONG])
+def test_a_wrong_field_is_named(what: str, value: object, message: str) -> None:
+    assert refused(what, value) == message
+
+
+@pytest.mark.parametrize(("field", "value", "message"), WRONG_PROBLEM)
+def test_a_wrong_field_of_a_problem_is_named(field: str, value: object, message: str) -> None:
+    report = {**REPORT, "problems": [{**PROBLEM, field: value}]}
+    assert refused("report", report) == f"report.problems[0].{field}: {message}"
+
+
+@pytest.mark.parametrize("what", DECODERS)
+@pytest.mark.parametrize("value", [None, True, 1, "x", [], [1]])
+def test_what_is_no_object_is_refused(what: str, value: object) -> None:
+    assert refused(what, value) == f"{what}: not an object"
+
+
+@pytest.mark.parametrize("what", DECODERS)
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{",
+        b"garbage",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b"9" * 10_000,
+        '{"a": 1}'.encode("utf-16"),
+    ],
+    ids=range(8),
+)
+def test_what_is_no_json_is_refused(what: str, data: bytes) -> None:
+    with pytest.raises(ExchangeError, match=f"^{what}: not JSON: "):
+        DECODERS[what][0](data)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=5), inner, max_size=5),
+    max_leaves=10,
+)
+
+
+def takes_or_refuses(data: bytes) -> None:
+    for decode, _ in DECODERS.values():
+        said = ""
+        try:
+            decode(data)
+        except ExchangeError as error:
+            said = str(error)
+        # It becomes a line of the log.
+        assert said.isprintable()
+        assert len(said) < 500
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_taken_or_refused(data: bytes) -> None:
+    takes_or_refuses(data)
+
+
+@given(VALUES)
+def test_any_json_is_taken_or_refused(value: object) -> None:
+    takes_or_refuses(json.dumps(value).encode())
+
+
+@given(st.sampled_from([good for _, good in DECODERS.values()]), st.data())
+def test_good_values_with_any_field_replaced_are_taken_or_refused(good: dict[str, Any], data: st.DataObject) -> None:
+    key = data.draw(st.sampled_from(sorted(good)))
+    takes_or_refuses(json.dumps({**good, key: data.draw(VALUES)}).encode())
