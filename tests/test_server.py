@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.serving import PATIENCE
 
 # Stops a server, and sends every signal that it handles while it stops and after.
