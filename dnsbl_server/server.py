@@ -92,7 +92,7 @@ class Server:
         if settings.metrics is not None:
             try:
                 collectors = (QueryCollector(self.service), ZoneCollector(lambda: reloader.statuses))
-                metrics = MetricsServer(settings.metrics, collectors, lambda: bool(reloader.statuses), __version__)
+                metrics = MetricsServer(settings.metrics, collectors, self.ready.is_set, __version__)
             except OSError as error:
                 raise StartError(_cannot_listen(settings.metrics, "metrics", error)) from error
             stack.callback(metrics.close)
