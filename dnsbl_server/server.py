@@ -132,7 +132,7 @@ class Server:
     def _serve_metrics(self, endpoint: Endpoint, reloader: Reloader, stack: AsyncExitStack) -> None:
         collectors = (QueryCollector(self.service), ZoneCollector(lambda: reloader.statuses))
         try:
-            metrics = MetricsServer(endpoint, collectors, lambda: bool(reloader.statuses), __version__)
+            metrics = MetricsServer(endpoint, collectors, self.ready.is_set, __version__)
         except OSError as error:
             raise StartError(_cannot_listen(endpoint, "metrics", error)) from error
         stack.callback(metrics.close)

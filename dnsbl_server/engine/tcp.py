@@ -1,24 +1,30 @@
 """DNS over TCP (RFC 7766): messages with a length in front, many on one connection.
 
-Owns the connections: how many, how long they may be idle, and that none delays the others. A connection counts as
-idle from its last whole query on, so sending byte by byte, or never reading, gains nothing. Knows no DNS
-but the length.
+Owns the connections: how many there may be and which one gives way, how long they may be idle, and whose turn it is.
+A connection counts as idle from its last answer on, so sending byte by byte, or never reading, gains nothing. Whoever
+sends more than the server answers waits in a queue of connections; what a connection has sent beyond that stays with
+the kernel. Knows no DNS but the length.
 """
 
 import asyncio
-import logging
-from collections import Counter, OrderedDict
-from collections.abc import Callable
+import contextlib
+import socket
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from dnsbl_server.engine._view import MAX_QUERY
-
-log = logging.getLogger(__name__)
-
-# Queries answered in one go before others get their turn.
-_BATCH = 16
-# Unsent bytes per connection at which no more of its queries are answered until the client reads.
+# Queries of one connection that are answered before another connection gets its turn.
+_BATCH = 4
+# Seconds that queued connections have before the event loop does something else.
+_TURN = 0.001
+# What is read from a connection in one go.
+_READ = 16384
+# Unsent bytes of a connection from which on none of its queries is answered until the client reads.
 _MAX_UNSENT = 65536
+# A message has a header (RFC 1035 section 4.1.1); a shorter one is the end of a connection.
+_LEAST_MESSAGE = 12
+# Seconds that are spent at the end on what has arrived already.
+_LAST_WORK = 0.5
 
 
 class TcpLimits(NamedTuple):
@@ -29,44 +35,129 @@ class TcpLimits(NamedTuple):
 
 
 class TcpConnections:
-    """All connections of the server, in the order of their last query: the longest idle first."""
+    """All connections of the server. For one event loop."""
 
     def __init__(self, answer: Callable[[bytes], bytes | None], limits: TcpLimits) -> None:
+        """answer: makes the answer to a message; None where there is none."""
         self.answer = answer
         self.limits = limits
-        self._open: OrderedDict[TcpConnection, None] = OrderedDict()
+        self.buffer = memoryview(bytearray(_READ))
+        self._open = _OpenConnections()
+        self._queue: deque[TcpConnection] = deque()
+        self._next: asyncio.Handle | None = None
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def protocol(self) -> asyncio.Protocol:
+    def protocol(self) -> asyncio.BufferedProtocol:
         """A protocol for a new connection, as asyncio's servers want it."""
         return TcpConnection(self)
 
     def add(self, connection: "TcpConnection") -> None:
         """Take a connection on. Over the limit, the client with the most loses the one that has been idle longest."""
-        self._open[connection] = None
+        self._open.add(connection)
         if len(self._open) > self.limits.max_connections:
-            clients = Counter(each.client for each in self._open)
-            most = max(clients.values())
-            oldest = next(each for each in self._open if clients[each.client] == most)
+            oldest = self._open.choose()
             self.remove(oldest)
             oldest.abort()
 
     def touch(self, connection: "TcpConnection") -> None:
-        """Note that a connection has just had a query."""
-        if connection in self._open:
-            self._open.move_to_end(connection)
+        """Note that a query of a connection has just been answered."""
+        self._open.touch(connection)
 
     def remove(self, connection: "TcpConnection") -> None:
-        self._open.pop(connection, None)
+        self._open.remove(connection)
+
+    def wait(self, connection: "TcpConnection") -> None:
+        """Give a connection that has more queries a place at the end of the queue."""
+        self._queue.append(connection)
+        if self._next is None:
+            self._next = asyncio.get_running_loop().call_soon(self._take_turns)
 
     def close(self) -> None:
-        for connection in list(self._open):
+        """Answer what has arrived, as far as the time allows, and close all connections."""
+        if self._next is not None:
+            self._next.cancel()
+        self._serve_queue(_LAST_WORK, in_turn=False)
+        for connection in self._open:
             connection.close()
 
+    def _take_turns(self) -> None:
+        self._next = None
+        self._serve_queue(_TURN, in_turn=True)
+        if self._queue:
+            self._next = asyncio.get_running_loop().call_soon(self._take_turns)
 
-class TcpConnection(asyncio.Protocol):
+    def _serve_queue(self, seconds: float, in_turn: bool) -> None:
+        """Serve the connections of the queue for some time: one turn for each, or until they have nothing left."""
+        now = asyncio.get_running_loop().time
+        end = now() + seconds
+        turns = len(self._queue)
+        while self._queue and now() < end and (turns or not in_turn):
+            turns -= 1
+            connection = self._queue.popleft()
+            if connection.serve():
+                self._queue.append(connection)
+
+
+class _OpenConnections:
+    """The open connections by client. Every operation takes constant time, however many there are."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        # Of each client, the one that has been idle longest first.
+        self._clients: dict[str, OrderedDict[TcpConnection, None]] = {}
+        # The clients with so many connections, the one that has been idle longest first.
+        self._ranks: dict[int, OrderedDict[str, None]] = {}
+        self._most = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> "Iterator[TcpConnection]":
+        return iter([connection for own in self._clients.values() for connection in own])
+
+    def add(self, connection: "TcpConnection") -> None:
+        own = self._clients.setdefault(connection.client, OrderedDict())
+        own[connection] = None
+        self._rank(connection.client, len(own) - 1, len(own))
+        self._count += 1
+
+    def remove(self, connection: "TcpConnection") -> None:
+        own = self._clients.get(connection.client)
+        if own is None or connection not in own:
+            return
+        del own[connection]
+        self._rank(connection.client, len(own) + 1, len(own))
+        if not own:
+            del self._clients[connection.client]
+        self._count -= 1
+
+    def touch(self, connection: "TcpConnection") -> None:
+        own = self._clients.get(connection.client)
+        if own is not None and connection in own:
+            own.move_to_end(connection)
+            self._ranks[len(own)].move_to_end(connection.client)
+
+    def choose(self) -> "TcpConnection":
+        """The connection that has been idle longest, of a client with the most connections."""
+        client = next(iter(self._ranks[self._most]))
+        return next(iter(self._clients[client]))
+
+    def _rank(self, client: str, before: int, after: int) -> None:
+        if before:
+            del self._ranks[before][client]
+            if not self._ranks[before]:
+                del self._ranks[before]
+        if after:
+            self._ranks.setdefault(after, OrderedDict())[client] = None
+        # A client has one more or one less than before, and so has the one with the most.
+        self._most = max(self._most, after)
+        if self._most not in self._ranks:
+            self._most -= 1
+
+
+class TcpConnection(asyncio.BufferedProtocol):
     """One connection."""
 
     def __init__(self, connections: TcpConnections) -> None:
@@ -76,15 +167,19 @@ class TcpConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._received = bytearray()
         self._can_write = True
-        self._ended = False
+        self._has_ended = False
+        self._is_queued = False
         self._active = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
-        self._next: asyncio.Handle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self.client = str((transport.get_extra_info("peername") or ("",))[0])
+        with contextlib.suppress(OSError):  # it is gone again
+            # An answer does not wait until the one before it is acknowledged; asyncio sets this only for sockets that
+            # were made with the number of the protocol.
+            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         transport.set_write_buffer_limits(high=_MAX_UNSENT)
         self._connections.add(self)
         if not transport.is_closing():
@@ -92,20 +187,22 @@ class TcpConnection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._connections.remove(self)
-        for handle in (self._timer, self._next):
-            if handle is not None:
-                handle.cancel()
+        self._received.clear()
+        if self._timer is not None:
+            self._timer.cancel()
 
-    def data_received(self, data: bytes) -> None:
-        self._received += data
-        if self._next is None:
-            self._work()
+    def get_buffer(self, sizehint: int) -> memoryview:
+        # One for all: what is read is taken out of it before anything else is read.
+        return self._connections.buffer
+
+    def buffer_updated(self, size: int) -> None:
+        self._received += self._connections.buffer[:size]
+        self._begin()
 
     def eof_received(self) -> bool:
         """The client sends no more; what it asked is still answered (RFC 7766 section 6.2.4)."""
-        self._ended = True
-        if self._next is None and self._can_write:
-            self._work()
+        self._has_ended = True
+        self._begin()
         return True
 
     def pause_writing(self) -> None:
@@ -113,7 +210,7 @@ class TcpConnection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._can_write = True
-        self._work()
+        self._begin()
 
     def abort(self) -> None:
         """Give the connection up at once, with what is not sent."""
@@ -121,45 +218,43 @@ class TcpConnection(asyncio.Protocol):
             self._transport.abort()
 
     def close(self) -> None:
-        """Answer what has arrived, and close."""
-        transport = self._transport
-        if transport is None:
-            return
-        while self._can_write and (message := self._take()) is not None:
-            self._answer(transport, message)
-        transport.close()
+        """Close the connection once what is answered has been sent."""
+        if self._transport is not None:
+            self._transport.close()
 
-    def _answer(self, transport: asyncio.Transport, message: bytes) -> None:
-        reply = self._connections.answer(message)
-        if reply is not None:
-            transport.write(len(reply).to_bytes(2) + reply)
-
-    def _work(self) -> None:
-        """Answer some of the queries that are here whole, and come back for the others."""
-        self._next = None
+    def serve(self) -> bool:
+        """Answer some of the queries that are here whole; whether to go on with this connection."""
+        self._is_queued = False
         transport = self._transport
         if transport is None or transport.is_closing():
-            return
-        for _ in range(_BATCH):
-            if not self._can_write:
-                transport.pause_reading()
-                return
-            message = self._take()
-            if message is None:
-                break
+            return False
+        answers = bytearray()
+        messages = 0
+        while messages < _BATCH and self._can_write and (message := self._take()) is not None:
+            messages += 1
+            answer = self._connections.answer(message)
+            if answer is not None:
+                answers += len(answer).to_bytes(2) + answer
+        if answers:
             self._active = self._loop.time()
             self._connections.touch(self)
-            self._answer(transport, message)
-        else:
-            transport.pause_reading()
-            self._next = self._loop.call_soon(self._work)
-            return
+            transport.write(answers)
         if transport.is_closing():
-            return
-        if self._ended:
+            return False
+        if not self._can_write or messages == _BATCH:
+            transport.pause_reading()
+            self._is_queued = self._can_write
+            return self._is_queued
+        if self._has_ended:
             transport.close()
         else:
             transport.resume_reading()
+        return False
+
+    def _begin(self) -> None:
+        """Answer some queries now, and the others when it is this connection's turn."""
+        if not self._is_queued and self._can_write and self.serve():
+            self._connections.wait(self)
 
     def _take(self) -> bytes | None:
         """The next whole message, or None where there is none yet."""
@@ -167,8 +262,7 @@ class TcpConnection(asyncio.Protocol):
         if len(received) < 2:
             return None
         size = int.from_bytes(received[:2])
-        if size > MAX_QUERY:
-            # The client has announced more than any query has.
+        if size < _LEAST_MESSAGE:
             self.abort()
             return None
         if len(received) < 2 + size:

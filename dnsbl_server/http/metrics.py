@@ -3,12 +3,15 @@
 Owns the HTTP server, in a thread of its own. Which metrics there are, the collectors know that it is given.
 """
 
+import contextlib
 import socket
 import socketserver
+import struct
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry, make_wsgi_app
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -17,8 +20,13 @@ from prometheus_client.registry import Collector
 
 from dnsbl_server.endpoint import Endpoint
 
-# Seconds until a client that sends no request is cut off.
+# Seconds that a client has for its request and for reading the answer.
 _CLIENT_TIMEOUT = 10
+# Connections at the same time: enough for some scrapers and probes, and no more descriptors than the server has spare.
+_MAX_CONNECTIONS = 32
+# Seconds between two looks for connections that take too long, and after a connection that could not be accepted.
+_LOOK = 0.1
+_PAUSE = 0.1
 
 
 class _Build(Collector):
@@ -32,15 +40,61 @@ class _Build(Collector):
 
 
 class _Server(ThreadingWSGIServer):
-    """One thread a request, so that a slow scraper keeps none waiting."""
+    """One thread a connection, and one request on each. Too many connections, or one that takes too long, are cut."""
 
     request_queue_size = 128
+
+    def __init__(self, *arguments: Any) -> None:
+        # When each connection was accepted, by the monotonic clock; the oldest first.
+        self._open: dict[socket.socket, float] = {}
+        self._lock = threading.Lock()
+        super().__init__(*arguments)
 
     def server_bind(self) -> None:
         """Bind as any socket server does; an HTTP server would ask the name service for its own name."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
         self.setup_environ()
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Accept a connection; where there are too many, the oldest one gives way."""
+        try:
+            request, address = super().get_request()
+        except OSError:
+            # Out of descriptors or memory: the connection still waits, and would be found again at once.
+            time.sleep(_PAUSE)
+            raise
+        with self._lock:
+            self._open[request] = time.monotonic()
+            while len(self._open) > _MAX_CONNECTIONS:
+                self._cut(next(iter(self._open)))
+        return request, address
+
+    def service_actions(self) -> None:
+        """Cut the connections that have taken too long; called at least every `_LOOK` seconds."""
+        end = time.monotonic() - _CLIENT_TIMEOUT
+        with self._lock:
+            for request in [each for each, since in self._open.items() if since <= end]:
+                self._cut(request)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._open.pop(request, None)
+        super().shutdown_request(request)
+
+    def cut_all(self) -> None:
+        """Cut all connections."""
+        with self._lock:
+            for request in list(self._open):
+                self._cut(request)
+
+    def _cut(self, request: socket.socket) -> None:
+        """Make the thread of a connection return from whatever it waits for; it closes the socket."""
+        del self._open[request]
+        with contextlib.suppress(OSError):  # it is gone already
+            # Nothing is sent any more to a client that does not read.
+            request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that goes away or is too slow is not worth a line in the log."""
@@ -72,15 +126,16 @@ class MetricsServer:
         for collector in (*collectors, _Build(version), PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
             registry.register(collector)
         self._metrics = make_wsgi_app(registry)
-        server_class: type[WSGIServer] = _Server6 if ":" in endpoint.address else _Server
+        server_class = _Server6 if ":" in endpoint.address else _Server
         self._server = make_server(endpoint.address, endpoint.port, self._respond, server_class, _Handler)
         self.endpoint = Endpoint(endpoint.address, self._server.server_port)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True, name="metrics")
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(_LOOK,), daemon=True, name="metrics")
         self._thread.start()
 
     def close(self) -> None:
-        """Stop serving."""
+        """Stop serving; requests under way are cut."""
         self._server.shutdown()
+        self._server.cut_all()
         self._server.server_close()
         self._thread.join()
 

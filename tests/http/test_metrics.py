@@ -1,6 +1,8 @@
 """Metrics and health: exact counts, labels that no client can multiply, and an HTTP server nobody holds up."""
 
 import asyncio
+import contextlib
+import errno
 import gzip
 import http.client
 import json
@@ -13,8 +15,9 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from typing import Any, NoReturn
 
 import dns.message
 import dns.query
@@ -27,13 +30,14 @@ from dnsbl_server import __version__
 from dnsbl_server.config import Settings
 from dnsbl_server.endpoint import Endpoint
 from dnsbl_server.engine.metrics import QueryCollector
-from dnsbl_server.engine.service import QTYPE_LABELS, Service
+from dnsbl_server.engine.service import QTYPE_LABELS, Counted, Counts, Service
 from dnsbl_server.http import metrics
 from dnsbl_server.http.metrics import MetricsServer
 from dnsbl_server.server import Server
 from dnsbl_server.supply.metrics import ZoneCollector
 from dnsbl_server.supply.status import ZoneStatus
 from tests.answers import MALFORMED, ZONE, message, reverse
+from tests.reloading import wait_until
 from tests.serving import PATIENCE, ServerProcess, StalledLoader, needs_ipv6
 
 pytestmark = pytest.mark.server
@@ -402,3 +406,118 @@ def test_a_client_that_sends_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch)
             with socket.create_connection((host, int(port)), PATIENCE) as client:
                 client.sendall(begun)
                 assert client.recv(100) == b""
+
+
+def connect(url: str) -> socket.socket:
+    host, port = url.removeprefix("http://").rsplit(":", 1)
+    return socket.create_connection((host, int(port)), PATIENCE)
+
+
+def is_cut(client: socket.socket) -> bool:
+    """Wait until the server has cut a connection."""
+    try:
+        return client.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def test_a_client_has_only_so_much_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "_CLIENT_TIMEOUT", 0.5)
+    with metrics_server(dict) as url, ExitStack() as stack:
+        silent = stack.enter_context(closing(connect(url)))
+        dripping = stack.enter_context(closing(connect(url)))
+        since = time.monotonic()
+        with contextlib.suppress(OSError):
+            while time.monotonic() < since + PATIENCE:
+                dripping.sendall(b"x")
+                time.sleep(0.01)
+        assert time.monotonic() < since + PATIENCE
+        assert is_cut(silent)
+        assert status_of(url) == 503
+
+
+def test_too_many_connections_take_none_from_a_scraper() -> None:
+    with metrics_server(dict) as url, ExitStack() as stack:
+        before = threading.active_count()
+        slow = [stack.enter_context(closing(connect(url))) for _ in range(2 * metrics._MAX_CONNECTIONS)]
+        for client in slow[: metrics._MAX_CONNECTIONS]:
+            assert is_cut(client)
+        # Of those that are left one gives way.
+        assert status_of(url) == 503
+        assert is_cut(slow[metrics._MAX_CONNECTIONS])
+        assert threading.active_count() <= before + metrics._MAX_CONNECTIONS + 1
+        slow[-1].sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+        assert slow[-1].recv(100).startswith(b"HTTP/1.0 503")
+
+
+def test_a_client_that_does_not_read_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "_CLIENT_TIMEOUT", 0.5)
+    service = Service()
+    tables = 20_000
+    monkeypatch.setattr(
+        service, "counts", lambda: Counts(Counter({Counted(f"z{n}", "", "", ""): n for n in range(tables)}), Counter())
+    )
+    server = MetricsServer(Endpoint("127.0.0.1", 0), (QueryCollector(service),), lambda: True, "1")
+    with closing(server), closing(socket.socket()) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(PATIENCE)
+        client.connect((server.endpoint.address, server.endpoint.port))
+        before = threading.active_count()
+        client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        wait_until(lambda: threading.active_count() > before, "the thread of the connection")
+        wait_until(lambda: threading.active_count() == before, "the end of that thread")
+
+
+def test_out_of_descriptors_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = 0
+
+    def accept(_: socket.socket) -> NoReturn:
+        nonlocal tries
+        tries += 1
+        raise OSError(errno.EMFILE, "too many open files")
+
+    pauses: list[float] = []
+    sleep = time.sleep
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        sleep(0.01)
+
+    monkeypatch.setattr(time, "sleep", pause)
+    with metrics_server(dict) as url:
+        with monkeypatch.context() as failing:
+            failing.setattr(socket.socket, "accept", accept)
+            with closing(connect(url)):
+                wait_until(lambda: tries >= 3, "three tries")
+        # Each try that fails is followed by a pause.
+        assert pauses.count(metrics._PAUSE) >= 2
+        assert status_of(url) == 503
+
+
+def test_healthy_only_once_tcp_is_accepted(zones: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        settings = Settings(zones=(str(zones),), listen=(Endpoint("127.0.0.1", 0),), metrics=Endpoint("127.0.0.1", 0))
+        server = Server(settings)
+        loop = asyncio.get_running_loop()
+        begun, go_on = asyncio.Event(), asyncio.Event()
+        create_server = loop.create_server
+
+        async def late(*arguments: Any, **options: Any) -> Any:
+            begun.set()
+            await go_on.wait()
+            return await create_server(*arguments, **options)
+
+        monkeypatch.setattr(loop, "create_server", late)
+        running = asyncio.create_task(server.run())
+        await begun.wait()
+        url = f"http://{server.metrics_endpoint}"
+        assert server.reloader is not None
+        assert server.reloader.statuses
+        assert await asyncio.to_thread(status_of, url) == 503
+        go_on.set()
+        await server.ready.wait()
+        assert await asyncio.to_thread(status_of, url) == 200
+        server.stop()
+        await running
+
+    asyncio.run(asyncio.wait_for(run(), PATIENCE))
