@@ -1,8 +1,8 @@
 """Why is an address listed?
 
 Owns how an explanation is put together: what the RIB says (who listed it, where that is written, since when and until
-when) beside what a client of the server gets. It is values; whoever shows it makes text, JSON or a page of them, which
-is why it belongs to none of the packages. Knows nothing of files or options.
+when) beside what a client of the server gets. It makes values, for any interface to show: so it is in none of the
+packages. Knows nothing of files or options.
 """
 
 from collections.abc import Sequence

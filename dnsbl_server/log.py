@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from logging.handlers import QueueHandler
 from typing import Any
 
-# Lines that may wait for whoever reads the log, and how long the end of the program waits for them in seconds.
+# Lines that may wait to be written, and how long the end of the program waits for them, in seconds.
 _MAX_WAITING = 10000
 _END_PATIENCE = 0.5
 

@@ -84,7 +84,7 @@ class Server:
         if settings.metrics is not None:
             self._serve_metrics(settings.metrics, reloader, stack)
         udp = self._make_udp(bound, stack)
-        # All that needs root is done: sockets are bound, and the zones are read by whoever answers from them.
+        # All that needs root is done: the sockets are bound. The zones are read by the user that answers from them.
         try:
             become_user(settings.user)
         except PrivilegeError as error:

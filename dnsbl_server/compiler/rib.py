@@ -165,7 +165,7 @@ class ListRib:
 
     @cached_property
     def _exclusions(self) -> dict[int, Tree]:
-        return exclusion_trees(self.list.exclusions)
+        return _exclusion_trees(self.list.exclusions)
 
     def _covering(self, subject: Subject) -> list[tuple[int, Entry, Exclusion | None]]:
         """The entries that hold a subject, most specific first.
@@ -235,7 +235,7 @@ class ZoneRib:
 
     @cached_property
     def _exclusions(self) -> dict[int, Tree]:
-        return exclusion_trees(self.zone.exclusions)
+        return _exclusion_trees(self.zone.exclusions)
 
     def explain(self, subject: Subject, now: float) -> Explanation:
         """Everything that bears on a subject at a time, in seconds since 1970."""
@@ -246,7 +246,8 @@ class ZoneRib:
         )
 
 
-def exclusion_trees(exclusions: tuple[Exclusion, ...]) -> dict[int, Tree]:
+def _exclusion_trees(exclusions: tuple[Exclusion, ...]) -> dict[int, Tree]:
+    """The exclusions by prefix."""
     trees = {4: Tree(4), 6: Tree(6)}
     for exclusion in exclusions:
         for first, length in cidrs_of(exclusion.net):
