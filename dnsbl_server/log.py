@@ -23,7 +23,10 @@ _END_PATIENCE = 0.5
 
 @contextmanager
 def logging_to_stderr(log_format: str, level: str) -> Iterator[None]:
-    """Log to standard error meanwhile. log_format: "text" or "json"; level: "debug", "info", "warning" or "error"."""
+    """Log to standard error until the end of the context.
+
+    log_format: "text" or "json"; level: "debug", "info", "warning" or "error".
+    """
     handler = logging.StreamHandler()
     handler.setFormatter(_JsonFormatter() if log_format == "json" else _TextFormatter())
     lines: queue.Queue[Any] = queue.Queue(_MAX_WAITING)

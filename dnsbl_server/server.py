@@ -154,7 +154,7 @@ class Server:
         return udp
 
     async def _load(self, reloader: Reloader) -> bool:
-        """Load the zones for the first time; whether there was no stop meanwhile."""
+        """Load the zones for the first time; False where a stop came before they were loaded."""
         log.info("loading zones from %s", ", ".join(self._settings.zones))
         loading = asyncio.create_task(reloader.start())
         stopping = asyncio.create_task(self._stop.wait())

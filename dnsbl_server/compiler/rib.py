@@ -29,7 +29,7 @@ class Match(NamedTuple):
 
     entry: the one that decides, None when nothing does; covering: all entries that hold the address, most specific
     first, expired and excluded ones too; exclusion: what takes the address out of this list, be it an exclusion of the
-    list or, where all entries are of files that exclude it, the most specific of theirs.
+    list or, where all entries are of files that exclude it, the one that excludes the most specific entry.
     """
 
     list: BlockList

@@ -81,7 +81,9 @@ def text_of(found: ZoneExplanation) -> str:
         ("127.0.0.1", [], None, {}),
     ],
 )
-def test_the_data(shown: Show, address: str, a: list[str], ttl: int | None, entries: dict[str, str | None]) -> None:
+def test_which_entry_decides(
+    shown: Show, address: str, a: list[str], ttl: int | None, entries: dict[str, str | None]
+) -> None:
     found = shown(address)
     assert found["zone"] == ZONE
     assert found["a"] == a
@@ -192,7 +194,7 @@ def test_every_zone_is_explained(load_texts: Callable[..., LoadResult]) -> None:
         ("192.0.2.25", "bad", ["  list traps does not list it", "  list dynamic"]),
     ],
 )
-def test_the_text(explained: Explain, address: str, style: str, lines: list[str]) -> None:
+def test_the_lines_for_a_person(explained: Explain, address: str, style: str, lines: list[str]) -> None:
     found = explained(address)
     shown = list(as_lines(found))
     assert shown[0][0] == style

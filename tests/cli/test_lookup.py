@@ -91,7 +91,7 @@ def test_lookup_json_not_listed(place: Path) -> None:
         ("198.51.100.7", 1, "is not listed in bl.test|expired: 198.51.100.7, zones/bl.yaml:15:15, until 2020-01-31"),
     ],
 )
-def test_lookup(place: Path, address: str, status: int, said: str) -> None:
+def test_lookup_says_why_and_what_a_client_gets(place: Path, address: str, status: int, said: str) -> None:
     done = run(place, "lookup", address)
     assert (done.status, done.stderr) == (status, "")
     for part in said.split("|"):

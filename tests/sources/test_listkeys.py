@@ -76,7 +76,9 @@ def said_of(result: LoadResult, directory: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(("text", "expected"), BROKEN)
-def test_broken(load_texts: Callable[..., LoadResult], tmp_path: Path, text: str, expected: str) -> None:
+def test_a_wrong_value_is_a_problem_at_its_place(
+    load_texts: Callable[..., LoadResult], tmp_path: Path, text: str, expected: str
+) -> None:
     result = load_texts(text)
     assert not result.zones
     expected = expected.replace("{file}", str(tmp_path / "z0.yaml")).replace("{dir}", str(tmp_path))
@@ -124,7 +126,7 @@ WARNED = [
 
 
 @pytest.mark.parametrize(("text", "expected", "addresses"), WARNED)
-def test_warned(
+def test_what_may_not_be_meant_is_a_warning(
     load_texts: Callable[..., LoadResult], tmp_path: Path, text: str, expected: str, addresses: int
 ) -> None:
     result = load_texts(text)
