@@ -1,6 +1,6 @@
 """Mutation testing, by hand: which small changes of the program do the tests not notice?
 
-    python -m tests.mutants --seed 1 --count 500 [--workers 2] [--near] [--only model/net.py ...]
+    python -m tests.mutants --seed 1 --count 500 [--workers 2] [--near] [--only model/address.py ...]
 
 Changes one place at a time in the packages that are plain Python and read no socket and no clock, in a copy of the
 tree, and runs the tests that belong to it until one fails: first those of its module, then those of its package, then

@@ -130,7 +130,7 @@ def test_what_expires_uncovers_the_less_specific(
     assert [match.entry.listing.reason for match in matches if match.entry] == expected
 
 
-def test_counts(load_texts: Callable[..., LoadResult]) -> None:
+def test_a_table_has_the_counts_of_its_entries(load_texts: Callable[..., LoadResult]) -> None:
     more = "2001:db8::/64", "203.0.113.0-203.0.113.9", "{net: 203.0.113.99, expires: 2026-11-23}"
     text = EXPIRING + "".join(f"  - {entry}\n" for entry in more)
     zone = loaded(load_texts, text)

@@ -10,6 +10,7 @@ from dnsbl_server.sources import listkeys
 from dnsbl_server.sources.listfile import read_list_file
 from dnsbl_server.supply.load import LoadResult
 from tests.annotated import AnnotatedReader
+from tests.sources.refusing import assert_refused, lines_of
 
 ZONE = "zone: bl.example.org\n"
 LIST = ZONE + "entries:\n  - "
@@ -71,19 +72,11 @@ BROKEN = [
 ]
 
 
-def said_of(result: LoadResult, directory: Path) -> list[str]:
-    return [str(problem).replace(f"{directory}/z0.yaml:", "", 1) for problem in result.problems]
-
-
 @pytest.mark.parametrize(("text", "expected"), BROKEN)
-def test_broken(load_texts: Callable[..., LoadResult], tmp_path: Path, text: str, expected: str) -> None:
-    result = load_texts(text)
-    assert not result.zones
-    expected = expected.replace("{file}", str(tmp_path / "z0.yaml")).replace("{dir}", str(tmp_path))
-    assert any(
-        expected in line and (line.startswith(expected) or not expected[0].isdigit())
-        for line in said_of(result, tmp_path)
-    ), said_of(result, tmp_path)
+def test_a_wrong_value_is_a_problem_at_its_place(
+    load_texts: Callable[..., LoadResult], tmp_path: Path, text: str, expected: str
+) -> None:
+    assert_refused(load_texts(text), tmp_path, expected)
 
 
 WARNED = [
@@ -124,11 +117,11 @@ WARNED = [
 
 
 @pytest.mark.parametrize(("text", "expected", "addresses"), WARNED)
-def test_warned(
+def test_what_may_not_be_meant_is_a_warning(
     load_texts: Callable[..., LoadResult], tmp_path: Path, text: str, expected: str, addresses: int
 ) -> None:
     result = load_texts(text)
-    said = said_of(result, tmp_path)
+    said = lines_of(result, tmp_path)
     assert any(line.startswith(expected) for line in said), said
     (loaded,) = result.zones.values()
     assert loaded.compiled.addresses[4] == addresses
