@@ -304,6 +304,17 @@ def test_progress_is_told_for_every_file(tmp_path: Path) -> None:
     assert told[0] == (str(tmp_path / "feed.txt"), 0)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("entries", "[192.0.2.1]"), ("files", "[]"), ("code", "127.0.0.3"), ("txt", "x"), ("reason", "x")],
+)
+def test_the_keys_of_a_list_do_not_go_with_lists(key: str, value: str, tmp_path: Path) -> None:
+    _, problems = _read(HEAD + f"{key}: {value}\nlists: [{{name: a, entries: [192.0.2.1]}}]\n", tmp_path / "z.yaml")
+    assert [problem for problem in problems if "warning" not in problem] == [
+        f"2:1: {key}: does not go with lists; move it into one of them"
+    ]
+
+
 def test_numbers_are_those_of_the_address_library(tmp_path: Path) -> None:
     zone = _good(HEAD + "entries: [192.0.2.1, '2001:db8::1']\n", tmp_path / "z.yaml")
     assert [(entry.version, entry.first, entry.last) for entry in zone.lists[0].entries] == [
