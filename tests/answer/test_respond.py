@@ -8,6 +8,7 @@ import dns.flags
 import dns.message
 import dns.name
 import dns.rcode
+import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 import pytest
@@ -209,6 +210,15 @@ def test_the_apex_has_its_records_and_nodata_for_others(snapshot: Snapshot, qtyp
 
 
 @pytest.mark.parametrize(
+    ("qtype", "ttl"), [("NS", 300), ("A", 300), ("AAAA", 300), ("MX", 300), ("TXT", 300), ("SOA", 60), ("ANY", 60)]
+)
+def test_apex_records_have_the_ttl_of_the_zone_and_the_soa_that_of_negative_answers(
+    snapshot: Snapshot, qtype: str, ttl: int
+) -> None:
+    assert [rrset.ttl for rrset in ask(snapshot, "bl.example.org", qtype).answer] == [ttl]
+
+
+@pytest.mark.parametrize(
     "name", ["example.org", "org", ".", "bl.example.com", "xbl.example.org", "7.2.0.192.bl2.example.org"]
 )
 def test_foreign_names_are_refused(snapshot: Snapshot, name: str) -> None:
@@ -230,6 +240,12 @@ def test_ds_of_a_nested_zone_is_the_business_of_the_zone_above(snapshot: Snapsho
     answer = ask(snapshot, "sub.net.bl.example.org", "DS")
     assert answer.rcode() == Rcode.NOERROR
     assert str(answer.authority[0].name) == "bl.example.org."
+
+
+@pytest.mark.parametrize("name", ["version.bind", "version.server", "id.server", "hostname.bind"])
+def test_no_resolver_keeps_what_a_server_says_of_itself(snapshot: Snapshot, name: str) -> None:
+    (rrset,) = ask(snapshot, name, "TXT", rdclass="CH").answer
+    assert (rrset.ttl, rrset.rdclass) == (0, dns.rdataclass.CH)
 
 
 @pytest.mark.parametrize(
@@ -355,6 +371,14 @@ def test_long_texts_come_in_several_strings(snapshot_of: Callable[..., Snapshot]
 def test_what_is_counted_of_a_query(snapshot: Snapshot, name: str, qtype: str, counted: tuple[object, ...]) -> None:
     reply = respond(snapshot, dns.message.make_query(name, qtype).to_wire(), NOW)
     assert (reply.outcome, reply.zone, reply.qtype, reply.hits) == counted
+
+
+def test_the_outcomes_are_named_as_the_metric_names_them() -> None:
+    assert sorted(Outcome) == [
+        *("answered", "badvers", "dropped", "formerr", "listed", "nodata", "not_listed", "notimp"),
+        *("refused", "servfail", "truncated"),
+    ]
+    assert all(outcome.value == outcome.name.lower() for outcome in Outcome)
 
 
 @pytest.mark.parametrize("packet", [b"", b"\0" * 11, b"\0\0\x80" + b"\0" * 9, b"\0\0\x80\0\0\1" + b"\0" * 20])

@@ -188,6 +188,28 @@ lists:
 
 
 @pytest.mark.parametrize(
+    ("before", "after", "changes"),
+    [
+        ((["192.0.2.1"], ["192.0.2.1"]), (["192.0.2.1"], []), (0, 1)),
+        ((["192.0.2.1"], []), (["192.0.2.1"], ["192.0.2.1"]), (1, 0)),
+        ((["192.0.2.1"], []), ([], ["192.0.2.1"]), (1, 1)),
+        ((["192.0.2.1"], ["192.0.2.1"]), (["192.0.2.1"], ["192.0.2.1"]), (0, 0)),
+    ],
+)
+def test_one_net_in_two_lists_is_two_entries_to_a_reload(
+    load_texts: Callable[..., LoadResult],
+    before: tuple[list[str], list[str]],
+    after: tuple[list[str], list[str]],
+    changes: tuple[int, int],
+) -> None:
+    tables = []
+    for one, two in (before, after):
+        zone = loaded(load_texts, f"lists:\n  - {{name: a, entries: {one}}}\n  - {{name: b, entries: {two}}}\n")
+        tables.append(ZoneTable(zone.compiled.table))
+    assert tables[1].changes_since(tables[0]) == changes
+
+
+@pytest.mark.parametrize(
     ("halves", "refused"),
     [
         ([Net(4, 0, (1 << 31) - 1), Net(4, 1 << 31, (1 << 32) - 1)], True),

@@ -221,6 +221,11 @@ def test_a_host_below_the_zone_has_no_address_and_is_warned_of(body: str, tmp_pa
     assert "below the zone" in problems[0]
 
 
+@pytest.mark.parametrize("name", ["ns.xbl.example.org", "xbl.example.org", "bl.example.org", "example.org"])
+def test_a_host_that_is_not_below_the_zone_is_nothing_to_warn_of(name: str, tmp_path: Path) -> None:
+    _good(HEAD + f"ns: [{name}]\napex: {{mx: [10 {name}]}}\nentries: [192.0.2.1]\n", tmp_path / "z.yaml")
+
+
 @pytest.mark.parametrize(
     ("entry", "listed", "count"),
     [
@@ -296,6 +301,15 @@ def test_list_files_are_found_beside_the_zone_file(tmp_path: Path) -> None:
         assert (Path(entry.file).resolve(), entry.line) == (feed.resolve(), 1)
 
 
+def test_dots_after_a_link_mean_what_they_mean_to_the_kernel(tmp_path: Path) -> None:
+    (tmp_path / "lists" / "today").mkdir(parents=True)
+    (tmp_path / "lists" / "feed.txt").write_text("192.0.2.1\n")
+    (tmp_path / "feed.txt").write_text("192.0.2.2\n")
+    (tmp_path / "link").symlink_to("lists/today")
+    zone = _good(HEAD + "files: [link/../feed.txt]\n", tmp_path / "z.yaml")
+    assert [entry.text for entry in zone.lists[0].all_entries()] == ["192.0.2.1"]
+
+
 def test_progress_is_told_for_every_file(tmp_path: Path) -> None:
     (tmp_path / "feed.txt").write_text("192.0.2.1\n")
     path = tmp_path / "z.yaml"
@@ -303,6 +317,17 @@ def test_progress_is_told_for_every_file(tmp_path: Path) -> None:
     told: list[tuple[str, int]] = []
     read_zone_file(str(path), Problems(), lambda file, count: told.append((file, count)))
     assert told[0] == (str(tmp_path / "feed.txt"), 0)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("entries", "[192.0.2.1]"), ("files", "[]"), ("code", "127.0.0.3"), ("txt", "x"), ("reason", "x")],
+)
+def test_the_keys_of_a_list_do_not_go_with_lists(key: str, value: str, tmp_path: Path) -> None:
+    _, problems = _read(HEAD + f"{key}: {value}\nlists: [{{name: a, entries: [192.0.2.1]}}]\n", tmp_path / "z.yaml")
+    assert [problem for problem in problems if "warning" not in problem] == [
+        f"2:1: {key}: does not go with lists; move it into one of them"
+    ]
 
 
 def test_numbers_are_those_of_the_address_library(tmp_path: Path) -> None:
