@@ -152,7 +152,7 @@ def test_a_text_is_as_long_as_for_the_longest_address_that_has_it(
     (tmp_path / "v4.txt").write_text("192.0.2.1\n")
     (tmp_path / "v6.txt").write_text("2001:db8::1\n")
     result = load_texts(ZONE + "txt: '" + "x" * 235 + "{ip}'\n" + body)
-    assert said_of(result, tmp_path) == [line.format(value=LONG_VALUE) + SHOWN for line in said]
+    assert lines_of(result, tmp_path) == [line.format(value=LONG_VALUE) + SHOWN for line in said]
 
 
 @pytest.mark.parametrize(("literal", "said"), [(234, []), (235, ["256"])])
@@ -162,7 +162,7 @@ def test_the_text_of_the_test_entries_has_the_limits_too(
     text = "txt: '" + "x" * literal + "{reason}'\nreason: short\nentries: [192.0.2.1]\n"
     result = load_texts(ZONE + text)
     expected = [f"3:9: warning: short: the TXT answer can be {size} bytes long, {SHOWN}" for size in said]
-    assert said_of(result, tmp_path) == expected
+    assert lines_of(result, tmp_path) == expected
 
 
 OWN = "{{net: '{net}', reason: {reason}}}"
@@ -192,7 +192,7 @@ def test_each_text_of_entries_is_checked_once(
     for name, entries in lists:
         text += f"  - name: {name}\n    txt: '{{ip}}{{reason}}{{list}}'\n    entries:\n"
         text += "".join(f"      - {OWN.format(net=net, reason='y' * length)}\n" for net, length in entries)
-    said = [line.split(": ")[3] for line in said_of(load_texts(text), tmp_path)]
+    said = [line.split(": ")[3] for line in lines_of(load_texts(text), tmp_path)]
     assert said == [f"the TXT answer can be {size} bytes long, {SHOWN}" for size in sizes]
 
 
