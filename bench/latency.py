@@ -1,9 +1,9 @@
-"""How long answers take at a fixed rate, while nothing else happens, during reloads, and beside odd questions.
+"""How long answers take at a fixed rate: while nothing else happens, during reloads, and beside the slow path.
 
 An open loop: the n-th query is due at n / rate, whatever became of the ones before, and its time counts from then to
 its answer. So a server that stops for a moment is charged for all that should have been asked meanwhile. A query that
 is not answered within two seconds of the end is lost. The load generator has a core to itself; the server, its loader
-process, and whoever replaces the file run on the others (on a machine of two cores: all on the same one). dnsbl-server
+process, and the replacing of the file run on the others (on a machine of two cores: all on the same one). dnsbl-server
 has one thread. The servers take turns. Percentiles and silences (the longest time between two answers) are medians of
 the rounds; "longest" is the longest of all.
 
@@ -11,9 +11,9 @@ the rounds; "longest" is the longest of all.
               1,000,000 hosts is replaced again and again: 0.2 s after each load the next. For rbldnsd (-c 1: it looks
               every second) also with -f, where a copy of it answers meanwhile. The echo shows what kernel and machine
               add by themselves
-    odd       20,000 queries a second for addresses, with and without 50,000 a second of other kinds (CH TXT
-              version.bind, SOA and A of the zone's name) from other sockets. The figures are those of the plain ones;
-              the last column says how many of the odd ones were answered
+    slow      20,000 queries a second for addresses, with and without 50,000 a second of the slow path (CH TXT
+              version.bind, SOA and A of the zone's name) from other sockets. The figures are those of the queries for
+              addresses; the last column says how many of the slow path were answered
 
     python bench/latency.py [--only reload] [--quick]
 
@@ -34,7 +34,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from lists import IPV4, A, Entries, Written, odd_queries, write
+from lists import IPV4, A, Entries, Written, slow_queries, write
 from servers import Server, cores, machine, running_on, say, start_dnsbl, start_echo, start_rbldnsd, workshop
 from traffic import Traffic, build, send
 
@@ -53,7 +53,7 @@ class Bench:
     load: Path
     echo: Path
     queries: Path
-    odd: Path
+    slow: Path
     written: Written
     allowed: set[int]
     core: int
@@ -104,36 +104,36 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hosts", type=int, default=1_000_000)
     parser.add_argument("--rate", type=int, default=30_000, help="queries a second, for reload")
-    parser.add_argument("--plain-rate", type=int, default=20_000, help="queries for addresses a second, for odd")
-    parser.add_argument("--odd-rate", type=int, default=50_000, help="other queries a second, for odd")
+    parser.add_argument("--plain-rate", type=int, default=20_000, help="queries for addresses a second, for slow")
+    parser.add_argument("--slow-rate", type=int, default=50_000, help="queries of the slow path a second, for slow")
     parser.add_argument("--seconds", type=float, default=20, help="of a run")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", choices=["reload", "odd"])
+    parser.add_argument("--only", choices=["reload", "slow"])
     parser.add_argument("--quick", action="store_true", help="some seconds in all: to see that it works")
     options = parser.parse_args()
     if options.quick:
         options.hosts, options.seconds, options.rounds = 20_000, 2, 1
     with workshop() as directory:
         bench = _prepare(directory, options)
-        if options.only != "odd":
+        if options.only != "slow":
             _measure_reload(bench)
         if options.only is None:
             print()
         if options.only != "reload":
-            _measure_odd(bench)
+            _measure_slow(bench)
         print(f"\n{machine()}")
 
 
 def _prepare(directory: Path, options: argparse.Namespace) -> Bench:
     say("writing lists")
     entries = Entries(IPV4, options.hosts)
-    queries, odd = directory / "queries", directory / "odd"
+    queries, slow = directory / "queries", directory / "slow"
     queries.write_bytes(entries.queries(_QUERIES, A))
-    odd.write_bytes(odd_queries())
+    slow.write_bytes(slow_queries())
     load, echo = build(directory)
     core = cores()[1]
     allowed = os.sched_getaffinity(0) - {core}
-    return Bench(directory, load, echo, queries, odd, write(directory, entries), allowed, core, options)
+    return Bench(directory, load, echo, queries, slow, write(directory, entries), allowed, core, options)
 
 
 def _measure_reload(bench: Bench) -> None:
@@ -155,20 +155,20 @@ def _measure_reload(bench: Bench) -> None:
         print(f"| {' | '.join(case.cells())} | {_cells(results)} | {silence} | {times} |", flush=True)
 
 
-def _measure_odd(bench: Bench) -> None:
+def _measure_slow(bench: Bench) -> None:
     plain = f"{bench.queries}@{bench.options.plain_rate}"
-    odd = f"{bench.odd}@{bench.options.odd_rate}"
+    slow = f"{bench.slow}@{bench.options.slow_rate}"
     found: dict[tuple[str, str], list[Traffic]] = {}
     answered: dict[tuple[str, str], list[Traffic]] = {}
     for number in range(bench.options.rounds):
         for of in ("dnsbl-server", "rbldnsd"):
             with bench.run(_start(bench, of)) as server:
-                for beside, streams in (("alone", [plain]), ("beside odd ones", [plain, odd])):
+                for beside, streams in (("alone", [plain]), ("beside the slow path", [plain, slow])):
                     traffic, *others = bench.send(server, *streams)
                     found.setdefault((of, beside), []).append(traffic)
                     answered.setdefault((of, beside), []).extend(others)
-                    say(f"odd: round {number + 1}, {of}, {beside}: {_summary(traffic)}")
-    print("| server | plain queries | sent | lost | wrong | p50 | p99 | p99.9 | longest | odd ones answered |")
+                    say(f"slow: round {number + 1}, {of}, {beside}: {_summary(traffic)}")
+    print("| server | plain queries | sent | lost | wrong | p50 | p99 | p99.9 | longest | slow path answered |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     for key, results in found.items():
         sent = sum(traffic.sent for traffic in answered[key])

@@ -142,8 +142,8 @@ def record(name: str, qtype: int, expected: int, qclass: int = _IN) -> bytes:
     return struct.pack("!HB", len(packet), expected) + packet
 
 
-def odd_queries() -> bytes:
-    """Return what clients ask besides addresses, in turn: the server's version, the zone's SOA and A records."""
+def slow_queries() -> bytes:
+    """Return queries of the slow path, in turn: the server's version, the zone's SOA and A records."""
     version = record("version.bind", TXT, ANYTHING, _CH)
     return version + record(ZONE, SOA, ANYTHING) + record(ZONE, A, ANYTHING)
 

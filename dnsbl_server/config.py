@@ -1,4 +1,4 @@
-"""The settings of the server: defaults, a configuration file, and what the command line says over both.
+"""The settings of the server: defaults, below a configuration file, below the flags of the command line.
 
 Owns every setting, its form and its limits. A configuration file is YAML; what is wrong in it is a problem with file,
 line and column. Knows nothing of zones.

@@ -1,4 +1,7 @@
-"""Endpoints: an address and a port, as text and as values."""
+"""Endpoints: an address and a port, as text and as values.
+
+Owns how they are written. Knows no sockets.
+"""
 
 import ipaddress
 from typing import NamedTuple

@@ -1,18 +1,19 @@
 """Why is an address listed?
 
 Owns how an explanation is put together: what the RIB says (who listed it, where that is written, since when and until
-when) beside what a client of the server gets. It is values; whoever shows it makes text, JSON or a page of them, which
-is why it belongs to none of the packages. Knows nothing of files or options.
+when) beside what a client of the server gets. It makes values, for any interface to show: so it is in none of the
+packages. Knows nothing of files or options.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dnslib import QTYPE, DNSQuestion, DNSRecord
+from dnslib import DNSQuestion, DNSRecord
 
 from dnsbl_server.answer.respond import respond
 from dnsbl_server.answer.snapshot import Snapshot
 from dnsbl_server.compiler.rib import Match
+from dnsbl_server.dns._protocol import TYPE_A, TYPE_TXT
 from dnsbl_server.dns.reversed import query_name
 from dnsbl_server.model.entry import Entry, Exclusion
 from dnsbl_server.model.subject import Subject
@@ -110,15 +111,16 @@ def _state(entry: Entry, now: float) -> EntryState:
 
 def _ask(snapshot: Snapshot, query: str, now: float) -> ClientView:
     """Ask as a client does."""
-    answers: dict[str, tuple[str, ...]] = {}
+    answers: dict[int, tuple[str, ...]] = {}
     ttl = None
-    for qtype in ("A", "TXT"):
-        packet = DNSRecord(q=DNSQuestion(query, getattr(QTYPE, qtype))).pack()
+    for qtype in (TYPE_A, TYPE_TXT):
+        packet = DNSRecord(q=DNSQuestion(query, qtype)).pack()
         reply = respond(snapshot, bytes(packet), now, tcp=True).packet
         assert reply is not None
         records = DNSRecord.parse(reply).rr
         answers[qtype] = tuple(
-            b"".join(record.rdata.data).decode("ascii") if qtype == "TXT" else str(record.rdata) for record in records
+            b"".join(record.rdata.data).decode("ascii") if qtype == TYPE_TXT else str(record.rdata)
+            for record in records
         )
         ttl = records[0].ttl if records else ttl
-    return ClientView(query, answers["A"], answers["TXT"], ttl)
+    return ClientView(query, answers[TYPE_A], answers[TYPE_TXT], ttl)

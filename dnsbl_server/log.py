@@ -16,14 +16,17 @@ from datetime import UTC, datetime
 from logging.handlers import QueueHandler
 from typing import Any
 
-# Lines that may wait for whoever reads the log, and how long the end of the program waits for them in seconds.
+# Lines that may wait to be written, and how long the end of the program waits for them, in seconds.
 _MAX_WAITING = 10000
 _END_PATIENCE = 0.5
 
 
 @contextmanager
 def logging_to_stderr(log_format: str, level: str) -> Iterator[None]:
-    """Log to standard error meanwhile. log_format: "text" or "json"; level: "debug", "info", "warning" or "error"."""
+    """Log to standard error until the end of the context.
+
+    log_format: "text" or "json"; level: "debug", "info", "warning" or "error".
+    """
     handler = logging.StreamHandler()
     handler.setFormatter(_JsonFormatter() if log_format == "json" else _TextFormatter())
     lines: queue.Queue[Any] = queue.Queue(_MAX_WAITING)

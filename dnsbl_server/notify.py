@@ -1,4 +1,4 @@
-"""What the service manager is told: ready, reloading, stopping (systemd's sd_notify protocol).
+"""Messages to the service manager: ready, reloading, stopping (systemd's sd_notify protocol).
 
 Owns the messages and the way to NOTIFY_SOCKET. Without that variable, and when nobody listens there, nothing happens.
 Knows nothing of the server's work.
@@ -22,16 +22,16 @@ class ServiceManager:
 
     def ready(self, status: str) -> None:
         """The service is up, or up again after a reload. status: a line for people."""
-        self._tell("READY=1", f"STATUS={status}")
+        self._send("READY=1", f"STATUS={status}")
 
     def reloading(self) -> None:
         """A reload was asked for and has begun; `ready` ends it."""
-        self._tell("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        self._send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
-        self._tell("STOPPING=1")
+        self._send("STOPPING=1")
 
-    def _tell(self, *lines: str) -> None:
+    def _send(self, *lines: str) -> None:
         if not self._address:
             return
         try:

@@ -16,7 +16,7 @@ class PrivilegeError(RuntimeError):
 
 
 def become_user(name: str | None) -> None:
-    """Go on as another user for good, with its groups; without a name, as whoever it is. Raises PrivilegeError."""
+    """Become another user for good, with its groups; without a name, stay the same. Raises PrivilegeError."""
     if name is None:
         if os.geteuid() == 0:
             log.warning("running as root; name a user to go on as, with --user or the setting user")

@@ -84,7 +84,7 @@ class Server:
         if settings.metrics is not None:
             self._serve_metrics(settings.metrics, reloader, stack)
         udp = self._make_udp(bound, stack)
-        # All that needs root is done: sockets are bound, and the zones are read by whoever answers from them.
+        # All that needs root is done: the sockets are bound. The zones are read by the user that answers from them.
         try:
             become_user(settings.user)
         except PrivilegeError as error:
@@ -154,7 +154,7 @@ class Server:
         return udp
 
     async def _load(self, reloader: Reloader) -> bool:
-        """Load the zones for the first time; whether there was no stop meanwhile."""
+        """Load the zones for the first time; False where a stop came before they were loaded."""
         log.info("loading zones from %s", ", ".join(self._settings.zones))
         loading = asyncio.create_task(reloader.start())
         stopping = asyncio.create_task(self._stop.wait())

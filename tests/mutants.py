@@ -1,6 +1,6 @@
 """Mutation testing, by hand: which small changes of the program do the tests not notice?
 
-    python -m tests.mutants --seed 1 --count 500 [--workers 2] [--near] [--only model/net.py ...]
+    python -m tests.mutants --seed 1 --count 500 [--workers 2] [--near] [--only model/address.py ...]
 
 Changes one place at a time in the packages that are plain Python and read no socket and no clock, in a copy of the
 tree, and runs the tests that belong to it until one fails: first those of its module, then those of its package, then
@@ -35,12 +35,14 @@ import pytest
 from tests.mutations import Finder, Mutant
 
 # Each mutant's tests run in a fork of this process: what they import, but for the program, is there already.
-for _name in ("dns.message", "dns.query", "dnslib", "hypothesis.strategies", "pydantic"):
+for _name in ("asyncio", "dns.message", "dns.query", "dnslib", "hypothesis.strategies", "pydantic", "pytricia", "yaml"):
     import_module(_name)
 
 TREE = Path(__file__).parent.parent
 PACKAGES = ("model", "dns", "sources", "compiler", "table", "answer")
 COPIED = ("dnsbl_server", "tests", "fuzz", "zones", "pyproject.toml")
+# Plugins of pytest that no mutant needs, and that take longer to start than most tests of a module take.
+WITHOUT = ("anyio", "xdist", "xdist.looponfail")
 MEMORY = 4 << 30  # bytes that the tests of a mutant may have
 OUTPUT = ".output"  # of the tests that ran last in a copy
 LOOK = 0.02  # seconds between two looks whether they have ended
@@ -112,6 +114,7 @@ def _pytest(copy: Path, paths: list[str]) -> int:
     # Hypothesis is imported already, which pytest would warn of.
     quiet = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
     options = [*quiet, "-x", "-q", "-p", "no:cacheprovider", "-m", "not server", "--basetemp", str(copy / ".tmp")]
+    options += [f"-pno:{name}" for name in WITHOUT]
     return pytest.main([*options, *paths])
 
 

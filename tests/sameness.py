@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 
-from dnslib import CLASS
 from hypothesis import strategies as st
 
 from dnsbl_server.answer import _probe
@@ -18,7 +17,7 @@ from dnsbl_server.answer.respond import OUTCOMES, Reply, respond
 from dnsbl_server.answer.snapshot import Snapshot
 from dnsbl_server.compiler.compile import compile_zone
 from dnsbl_server.compiler.rib import ZoneRib
-from dnsbl_server.dns._protocol import QR
+from dnsbl_server.dns._protocol import CLASS_CH, CLASS_IN, QR
 from dnsbl_server.dns.message import MessageError, Query, parse_header, parse_query
 from dnsbl_server.dns.name import labels_of
 from dnsbl_server.dns.reversed import query_name
@@ -89,9 +88,9 @@ class Both:
             query: Query = parse_query(packet, header)
         except MessageError:
             return False
-        if (query.edns and query.edns.version) or query.qclass == CLASS.CH:
+        if (query.edns and query.edns.version) or query.qclass == CLASS_CH:
             return True
-        return query.qclass == CLASS.IN and tuple(label.lower() for label in query.labels) in self.snapshot.zones
+        return query.qclass == CLASS_IN and tuple(label.lower() for label in query.labels) in self.snapshot.zones
 
 
 def open_zone(zone: Zone, now: float = NOW) -> ZoneTable | None:

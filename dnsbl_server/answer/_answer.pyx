@@ -1,8 +1,8 @@
 """The compiled answer: messages to answers, over the tables of a directory.
 
 Owns the compiled twin of `respond.respond`, which is its specification: the same bytes, zone, type, outcome and hits
-for every message, or SLOW_PATH for the few kinds that are left to Python (the zone's own name, class CH, EDNS versions
-other than 0). Property tests hold it to that. Pure: no socket, no clock, no allocation while it answers.
+for every message, or SLOW_PATH for the few kinds that are left to `respond` itself (the zone's own name, class CH, EDNS
+versions other than 0). Property tests hold it to that. Pure: no socket, no clock, no allocation while it answers.
 
 Nothing that a client sends and nothing that stands in a table leads out of its bounds: `_message` reads messages and
 trusts nothing in them, `_sections` has checked every table, and `_records` knows the size of an answer before it
@@ -41,7 +41,7 @@ from dnsbl_server.dns._protocol cimport (
 from dnsbl_server.table._format cimport text_count, texts_of
 from dnsbl_server.table._search cimport Lookup, fetch_index, find_current, search
 
-cdef struct Job:
+cdef struct Prepared:
     # A message that `prepare` has read, as `finish` needs it.
     Request request
     uint32_t zone_at             # where the zone's name starts: the end of the question's name
@@ -53,29 +53,29 @@ cdef void answer_batch(const Names* names, Message* messages, uint32_t count, bi
 
     tcp: the answers may have MAX_TCP bytes; now: seconds since 1970.
     """
-    cdef Job jobs[BATCH]
+    cdef Prepared prepared[BATCH]
     cdef Lookup lookups[BATCH]
     cdef uint32_t number
     CHECK(count <= BATCH)
     for number in range(count):
         lookups[number].address.version = 0
-        messages[number].answer_size = prepare(names, messages[number].packet, messages[number].size, &jobs[number],
-                                               &lookups[number], &messages[number].verdict)
+        messages[number].answer_size = prepare(names, messages[number].packet, messages[number].size,
+                                               &prepared[number], &lookups[number], &messages[number].verdict)
     search(lookups, count)
     for number in range(count):
         if messages[number].answer_size == PENDING:
-            messages[number].answer_size = finish(messages[number].packet, tcp, now, &jobs[number], &lookups[number],
-                                                  &messages[number].verdict)
+            messages[number].answer_size = finish(messages[number].packet, tcp, now, &prepared[number],
+                                                  &lookups[number], &messages[number].verdict)
 
 
-cdef inline int prepare(const Names* names, uint8_t* packet, uint32_t size, Job* job, Lookup* lookup,
+cdef inline int prepare(const Names* names, uint8_t* packet, uint32_t size, Prepared* prepared, Lookup* lookup,
                         Verdict* verdict) noexcept nogil:
     """Read a message, and answer it if that takes no search.
 
     Returns the size of the answer, SILENT, SLOW_PATH, or PENDING: then `search` and `finish` answer it.
     """
     cdef Labels labels
-    cdef Request* request = &job.request
+    cdef Request* request = &prepared.request
     cdef uint32_t front = 0
     cdef bint exists = False
     cdef bint is_query
@@ -116,16 +116,16 @@ cdef inline int prepare(const Names* names, uint8_t* packet, uint32_t size, Job*
         return SLOW_PATH
     CHECK(verdict.zone < names.zone_count)
     lookup.table = &names.tables[verdict.zone]
-    job.zone_at = labels.at[front]
-    job.exists = parse_reversed(packet, &labels, front, &lookup.address) or exists
+    prepared.zone_at = labels.at[front]
+    prepared.exists = parse_reversed(packet, &labels, front, &lookup.address) or exists
     fetch_index(lookup)
     return PENDING
 
 
-cdef inline int finish(uint8_t* packet, bint tcp, double now, const Job* job, const Lookup* lookup,
+cdef inline int finish(uint8_t* packet, bint tcp, double now, const Prepared* prepared, const Lookup* lookup,
                        Verdict* verdict) noexcept nogil:
     """Answer what `prepare` left PENDING: the size of the answer."""
-    cdef const Request* request = &job.request
+    cdef const Request* request = &prepared.request
     cdef const uint8_t* answer = find_current(lookup.table, lookup.found, now)
     cdef uint32_t limit = MIN_UDP
     cdef uint32_t rcode = NOERROR
@@ -134,7 +134,7 @@ cdef inline int finish(uint8_t* packet, bint tcp, double now, const Job* job, co
         limit = MAX_TCP
     elif request.has_edns and request.edns_size > MIN_UDP:
         limit = request.edns_size if request.edns_size < MAX_UDP else MAX_UDP
-    if answer == NULL and not job.exists:
+    if answer == NULL and not prepared.exists:
         rcode = NXDOMAIN
     write_header(packet, QR | AA, rcode, request.has_edns)
     if answer != NULL and (request.qtype == TYPE_A or request.qtype == TYPE_TXT or request.qtype == TYPE_ANY):
@@ -146,7 +146,7 @@ cdef inline int finish(uint8_t* packet, bint tcp, double now, const Job* job, co
         verdict.outcome = outcome.NODATA
         if rcode:
             verdict.outcome = outcome.NOT_LISTED
-        size = write_negative(packet, request, lookup.table, job.zone_at, limit)
+        size = write_negative(packet, request, lookup.table, prepared.zone_at, limit)
     if size:
         return size
     verdict.outcome = outcome.TRUNCATED

@@ -1,4 +1,4 @@
-"""For tests only: what the compiled answer says of messages, in Python's terms.
+"""For tests only: the compiled answer, called from Python.
 
 The tests compare it with `respond.respond`. No module of the server imports this: it answers through `engine`.
 """
@@ -15,8 +15,8 @@ from dnsbl_server.dns._protocol cimport MAX_TCP
 from dnsbl_server.table._format cimport NO_LIST, TEXT_SIZE, list_of
 
 
-class Said(NamedTuple):
-    """What is said of a message.
+class NumberedReply(NamedTuple):
+    """A reply, as `respond.Reply`, with numbers for names.
 
     packet: the answer, None where there is none; outcome: a number of `_outcome`; zone: its number, or None; hits: the
     numbers of the lists.
@@ -37,7 +37,7 @@ def answer(Directory directory not None, packet, double now, bint tcp=False):
 def answer_all(Directory directory not None, packets, double now, bint tcp=False):
     """Answer messages side by side, as the engine does with those that arrive together.
 
-    Gives what is said of each, None where it is left to `respond`.
+    Gives the reply to each, None where it is left to `respond`.
     """
     cdef _Buffer buffer
     cdef Message messages[BATCH]
@@ -52,13 +52,13 @@ def answer_all(Directory directory not None, packets, double now, bint tcp=False
             messages[number].size = buffer.size
         answer_batch(directory.pointer(), messages, <uint32_t>len(buffers), tcp, now)
         for number in range(<uint32_t>len(buffers)):
-            answers.append(None if messages[number].answer_size == SLOW_PATH else said_of(&messages[number]))
+            answers.append(None if messages[number].answer_size == SLOW_PATH else reply_of(&messages[number]))
     return answers
 
 
-cdef said_of(const Message* message):
+cdef reply_of(const Message* message):
     lists = [list_of(message.verdict.hits + TEXT_SIZE * number) for number in range(message.verdict.hit_count)]
-    return Said(
+    return NumberedReply(
         message.packet[:message.answer_size] if message.answer_size else None,
         message.verdict.outcome,
         None if message.verdict.zone == NO_ZONE else message.verdict.zone,

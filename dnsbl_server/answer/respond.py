@@ -7,11 +7,27 @@ command line and the tests get their answers here, and nothing a client sends ma
 from enum import StrEnum
 from typing import NamedTuple
 
-from dnslib import CLASS, QTYPE
-
 from dnsbl_server.answer import _outcome
 from dnsbl_server.answer.snapshot import Labels, ServedZone, Snapshot
-from dnsbl_server.dns._protocol import BADVERS, FORMERR, MAX_TCP, NOERROR, NOTIMP, NXDOMAIN, QR, REFUSED
+from dnsbl_server.dns._protocol import (
+    BADVERS,
+    CLASS_CH,
+    CLASS_IN,
+    FORMERR,
+    MAX_TCP,
+    NOERROR,
+    NOTIMP,
+    NXDOMAIN,
+    QR,
+    REFUSED,
+    TYPE_A,
+    TYPE_ANY,
+    TYPE_AXFR,
+    TYPE_DS,
+    TYPE_IXFR,
+    TYPE_SOA,
+    TYPE_TXT,
+)
 from dnsbl_server.dns.message import (
     MessageError,
     Query,
@@ -92,13 +108,13 @@ def respond(snapshot: Snapshot, packet: bytes, now: float, tcp: bool = False) ->
     if query.edns and query.edns.version:
         return Reply(build_answer(query, BADVERS, limit)[0], Outcome.BADVERS, "", query.qtype)
     labels = tuple(label.lower() for label in query.labels)
-    if query.qclass == CLASS.CH:
+    if query.qclass == CLASS_CH:
         return _respond_chaos(snapshot, query, labels, limit)
-    zone = snapshot.find(labels) if query.qclass == CLASS.IN else None
-    if zone is not None and query.qtype == QTYPE.DS and labels == zone.labels:
+    zone = snapshot.find(labels) if query.qclass == CLASS_IN else None
+    if zone is not None and query.qtype == TYPE_DS and labels == zone.labels:
         # The DS record of a zone would stand in the zone above it (RFC 4035 section 3.1.4.1).
         zone = snapshot.find(labels[1:]) or zone
-    if zone is None or query.qtype in (QTYPE.AXFR, QTYPE.IXFR):
+    if zone is None or query.qtype in (TYPE_AXFR, TYPE_IXFR):
         return Reply(build_answer(query, REFUSED, limit)[0], Outcome.REFUSED, zone.name if zone else "", query.qtype)
     found = _find(snapshot, zone, query, labels, now)
     authority = () if found.answers else (_soa(zone, query),)
@@ -108,14 +124,14 @@ def respond(snapshot: Snapshot, packet: bytes, now: float, tcp: bool = False) ->
 
 def _respond_chaos(snapshot: Snapshot, query: Query, labels: Labels, limit: int) -> Reply:
     text = None
-    if query.qtype == QTYPE.TXT:
+    if query.qtype == TYPE_TXT:
         if labels in _VERSION_NAMES:
             text = snapshot.identity.version
         elif labels in _ID_NAMES:
             text = snapshot.identity.server_id
     if text is None:
         return Reply(build_answer(query, REFUSED, limit)[0], Outcome.REFUSED, "", query.qtype)
-    record = Record(query.labels, QTYPE.TXT, 0, encode_text(text), CLASS.CH)
+    record = Record(query.labels, TYPE_TXT, 0, encode_text(text), CLASS_CH)
     answer, truncated = build_answer(query, NOERROR, limit, True, (record,))
     return Reply(answer, Outcome.TRUNCATED if truncated else Outcome.ANSWERED, "", query.qtype)
 
@@ -133,7 +149,7 @@ def _find(snapshot: Snapshot, zone: ServedZone, query: Query, labels: Labels, no
 
 
 def _find_apex(zone: ServedZone, query: Query) -> _Found:
-    if query.qtype in (QTYPE.SOA, QTYPE.ANY):
+    if query.qtype in (TYPE_SOA, TYPE_ANY):
         return _Found(Outcome.ANSWERED, answers=(_soa(zone, query),))
     data = zone.apex.get(query.qtype, [])
     answers = tuple(Record(query.labels, query.qtype, zone.ttl, each) for each in data)
@@ -141,16 +157,16 @@ def _find_apex(zone: ServedZone, query: Query) -> _Found:
 
 
 def _find_listed(zone: ServedZone, query: Query, subject: Subject, answer: Answer, now: float) -> _Found:
-    if query.qtype not in (QTYPE.A, QTYPE.TXT, QTYPE.ANY):
+    if query.qtype not in (TYPE_A, TYPE_TXT, TYPE_ANY):
         return _Found(Outcome.NODATA)
     # Nothing is kept by a resolver for longer than it holds.
     ttl = min(answer.ttl, int(answer.expires - now)) if answer.expires else answer.ttl
-    if query.qtype == QTYPE.TXT:
+    if query.qtype == TYPE_TXT:
         shown = str(subject)
-        rtype = QTYPE.TXT
+        rtype = TYPE_TXT
         data = [encode_text(text.replace(ADDRESS_MARK, shown)) for _, text in answer.texts]
     else:
-        rtype = QTYPE.A
+        rtype = TYPE_A
         data = [code.to_bytes(4) for code in answer.codes]
     answers = tuple(Record(query.labels, rtype, ttl, each) for each in data)
     hits = tuple(zone.lists[number] for number, _ in answer.texts if number != NO_LIST)
@@ -160,4 +176,4 @@ def _find_listed(zone: ServedZone, query: Query, subject: Subject, answer: Answe
 def _soa(zone: ServedZone, query: Query) -> Record:
     """The SOA record with the TTL that makes negative answers last for negative_ttl (RFC 2308 section 5)."""
     owner = query.labels[len(query.labels) - len(zone.labels) :]
-    return Record(owner, QTYPE.SOA, zone.negative_ttl, zone.soa)
+    return Record(owner, TYPE_SOA, zone.negative_ttl, zone.soa)

@@ -9,8 +9,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
-from dnslib import QTYPE
-
+from dnsbl_server.dns._protocol import TYPE_A, TYPE_AAAA, TYPE_MX, TYPE_NS, TYPE_TXT
 from dnsbl_server.dns.message import encode_text
 from dnsbl_server.dns.name import encode_name, labels_of
 from dnsbl_server.table.table import ZoneTable
@@ -33,11 +32,11 @@ class ServedZone:
         self.soa = table.soa
         # What the zone's own name answers besides its SOA, by type.
         self.apex: dict[int, list[bytes]] = {
-            QTYPE.NS: [encode_name(name) for name in info.ns],
-            QTYPE.A: [IPv4Address(address).packed for address in info.apex.a],
-            QTYPE.AAAA: [IPv6Address(address).packed for address in info.apex.aaaa],
-            QTYPE.MX: [struct.pack("!H", preference) + encode_name(name) for preference, name in info.apex.mx],
-            QTYPE.TXT: [encode_text(text) for text in info.apex.txt],
+            TYPE_NS: [encode_name(name) for name in info.ns],
+            TYPE_A: [IPv4Address(address).packed for address in info.apex.a],
+            TYPE_AAAA: [IPv6Address(address).packed for address in info.apex.aaaa],
+            TYPE_MX: [struct.pack("!H", preference) + encode_name(name) for preference, name in info.apex.mx],
+            TYPE_TXT: [encode_text(text) for text in info.apex.txt],
         }
 
 

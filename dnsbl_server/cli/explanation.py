@@ -1,6 +1,6 @@
 """An explanation as `lookup` shows it: as lines for a person, and as JSON for a program.
 
-Owns the words and the keys. What is explained, `dnsbl_server.explain` knows.
+Owns the words and the keys. `dnsbl_server.explain` makes the explanation.
 """
 
 from collections.abc import Iterator

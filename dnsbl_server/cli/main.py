@@ -1,6 +1,6 @@
 """The program `dnsbl-server`: the commands together, a module each.
 
-Owns what is said of the program as a whole. What was asked for goes to standard output, everything else to standard
+Owns the help of the program as a whole. What was asked for goes to standard output, everything else to standard
 error. Exit statuses: 0 is well, 1 is "problems found" (check) or "not listed" (lookup), 2 is "could not do it".
 """
 

@@ -1,9 +1,9 @@
 """The compiler: a RIB becomes a table.
 
-Owns the order of the steps. Each list is flattened (`layers`: most specific first, exclusions cut out), the lists of
-the zone are laid over each other, every distinct combination of listings becomes one answer (`answers`), and the test
-entries are added. The RIB's `explain` and the table's `find` agree on every address at every time; tests hold them to
-it.
+Owns the order of the steps. Each list is flattened (`layers`: the most specific entry decides), without what it
+excludes; the lists of the zone are laid over each other; every distinct combination of listings becomes one answer
+(`answers`); and the test entries are added. The RIB's `explain` and the table's `find` agree on every address at every
+time; tests hold them to it.
 """
 
 from collections.abc import Iterable

@@ -1,7 +1,7 @@
 """The entries of one list as layers: for each address the number of the chain that holds there.
 
 Owns the kinds of entries: those that share a listing are of one kind, so that millions of rows need a number each and
-no more. What the exclusions of list files change is in `inside`. The exclusions of the list itself are the caller's.
+no more. What the exclusions of list files change is in `exclusions`. The exclusions of the list itself are `compile`'s.
 """
 
 from array import array
@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from dnsbl_server.compiler._merge import flatten
 from dnsbl_server.compiler.chains import Chains
-from dnsbl_server.compiler.inside import without_excluded
+from dnsbl_server.compiler.exclusions import without_excluded
 from dnsbl_server.compiler.rib import ListRib
 from dnsbl_server.model._spans import Spans
 from dnsbl_server.model.address import BITS

@@ -29,7 +29,7 @@ class Match(NamedTuple):
 
     entry: the one that decides, None when nothing does; covering: all entries that hold the address, most specific
     first, expired and excluded ones too; exclusion: what takes the address out of this list, be it an exclusion of the
-    list or, where all entries are of files that exclude it, the most specific of theirs.
+    list or, where all entries are of files that exclude it, the one that excludes the most specific entry.
     """
 
     list: BlockList
@@ -165,7 +165,7 @@ class ListRib:
 
     @cached_property
     def _exclusions(self) -> dict[int, Tree]:
-        return exclusion_trees(self.list.exclusions)
+        return _exclusion_trees(self.list.exclusions)
 
     def _covering(self, subject: Subject) -> list[tuple[int, Entry, Exclusion | None]]:
         """The entries that hold a subject, most specific first.
@@ -235,7 +235,7 @@ class ZoneRib:
 
     @cached_property
     def _exclusions(self) -> dict[int, Tree]:
-        return exclusion_trees(self.zone.exclusions)
+        return _exclusion_trees(self.zone.exclusions)
 
     def explain(self, subject: Subject, now: float) -> Explanation:
         """Everything that bears on a subject at a time, in seconds since 1970."""
@@ -246,7 +246,8 @@ class ZoneRib:
         )
 
 
-def exclusion_trees(exclusions: tuple[Exclusion, ...]) -> dict[int, Tree]:
+def _exclusion_trees(exclusions: tuple[Exclusion, ...]) -> dict[int, Tree]:
+    """The exclusions by prefix."""
     trees = {4: Tree(4), 6: Tree(6)}
     for exclusion in exclusions:
         for first, length in cidrs_of(exclusion.net):

@@ -33,8 +33,18 @@ cpdef enum:
 
     # Types
     TYPE_A = 1
+    TYPE_NS = 2
+    TYPE_SOA = 6
+    TYPE_PTR = 12
+    TYPE_MX = 15
     TYPE_TXT = 16
+    TYPE_AAAA = 28
+    TYPE_SRV = 33
     TYPE_OPT = 41
+    TYPE_DS = 43
+    TYPE_DNSKEY = 48
+    TYPE_SVCB = 64
+    TYPE_HTTPS = 65
     TYPE_IXFR = 251
     TYPE_AXFR = 252
     TYPE_ANY = 255

@@ -188,7 +188,7 @@ def build_answer(
     answers: Sequence[Record] = (),
     authority: Sequence[Record] = (),
 ) -> tuple[bytes, bool]:
-    """The answer, and whether it was cut because it is longer than `limit` bytes (RFC 2181 section 9)."""
+    """The answer, and whether it is truncated, because it would be longer than `limit` bytes (RFC 2181 section 9)."""
     flags = AA if authoritative else 0
     # Where the data alone is too long it need not be put together; more than 65,535 bytes could not be.
     if sum(len(record.rdata) for record in (*answers, *authority)) <= limit:

@@ -12,11 +12,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from dnslib import QTYPE
-
 from dnsbl_server.answer._directory import Directory
 from dnsbl_server.answer.respond import OUTCOMES, Outcome, respond
 from dnsbl_server.answer.snapshot import Identity, Snapshot
+from dnsbl_server.dns import _protocol
 from dnsbl_server.dns._protocol import QR, SERVFAIL
 from dnsbl_server.dns.message import build_error, parse_header
 from dnsbl_server.engine._view import Engine, Hits, Queries
@@ -26,7 +25,7 @@ log = logging.getLogger(__name__)
 
 # The types that are counted by name; clients choose the number, so all others are one.
 _NAMED = ("A", "NS", "SOA", "PTR", "MX", "TXT", "AAAA", "SRV", "DS", "DNSKEY", "SVCB", "HTTPS", "AXFR", "IXFR", "ANY")
-QTYPE_LABELS = {int(getattr(QTYPE, name)): name for name in _NAMED if name in QTYPE.reverse}
+QTYPE_LABELS: dict[int, str] = {getattr(_protocol, f"TYPE_{name}"): name for name in _NAMED}
 # As the engine counts them: 0 is all others.
 _KINDS = ("other", *QTYPE_LABELS.values())
 _KIND_OF_TYPE = bytes(_KINDS.index(QTYPE_LABELS.get(number, "other")) for number in range(256))

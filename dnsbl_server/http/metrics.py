@@ -1,6 +1,7 @@
-"""What Prometheus and whoever is on call can read: /metrics and /healthz.
+"""What can be read over HTTP: /metrics, for Prometheus, and /healthz.
 
-Owns the HTTP server, in a thread of its own. Which metrics there are, the collectors know that it is given.
+Owns the HTTP server, in a thread of its own. The collectors that it is given make the metrics; it knows none but that
+of the version.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """Addresses, CIDRs and ranges: text to numbers and back.
 
 Owns `Address`, and `Net`, the inclusive range of addresses that one line or entry means, and what such text may look
-like. An IPv4-mapped IPv6 address (::ffff:a.b.c.d) is the IPv4 address, here and everywhere behind here. Knows nothing
+like. An IPv4-mapped IPv6 address (::ffff:a.b.c.d) is the IPv4 address, here and everywhere else. Knows nothing
 of lists.
 """
 

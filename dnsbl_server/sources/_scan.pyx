@@ -3,8 +3,8 @@
 Owns a strict reader of addresses, CIDRs and ranges in their plainest form, and what makes a line plain. Every other
 line goes to a function of the caller's, byte for byte, which decides what it means and what is wrong with it. So all
 rules and messages are in Python, and this module must never take a line that they would refuse, warn of or read
-otherwise; a property test holds it to that. No byte is read at or
-behind the end of a line (`end` throughout), whatever the bytes are.
+otherwise; a property test holds it to that. No byte is read at or behind the end of a line (`end` throughout), whatever
+the bytes are.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE

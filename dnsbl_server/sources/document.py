@@ -30,6 +30,7 @@ from dnsbl_server.model.problem import Place, Problems
 
 # A zone file needs four levels; libyaml takes quadratic time on thousands of nested brackets.
 MAX_DEPTH = 16
+_TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 # A zone file with ten million entries is about 200 MB; larger lists belong into list files.
 MAX_SIZE = 1 << 30
 EMPTY = "the file is empty"
@@ -86,7 +87,9 @@ def read_document(data: bytes, file: str, problems: Problems) -> Node | None:
         place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file)
         reason = (error.problem or "cannot be read").replace("\n", " ")
         context = f" ({error.context})" if error.context and error.context_mark else ""
-        problems.error(place, "", f"not valid YAML: {reason}{context}")
+        # Newer versions of libyaml have a limit of their own, and reach it before the first event is read.
+        is_deep = "nesting depth" in reason
+        problems.error(place, "", _TOO_DEEP if is_deep else f"not valid YAML: {reason}{context}")
         return None
     except YAMLError as error:
         problems.error(Place(file), "", f"not valid YAML: {error}")
@@ -144,7 +147,7 @@ class _Builder:
             self._refuse_properties(event)
         mark = event.start_mark
         if len(self._stack) >= MAX_DEPTH:
-            self._refuse(event, "", f"nested deeper than {MAX_DEPTH} levels")
+            self._refuse(event, "", _TOO_DEEP)
         node: Mapping | Sequence
         if type(event) is MappingStartEvent:
             node = Mapping({}, mark.line + 1, mark.column + 1)

@@ -1,7 +1,7 @@
-"""Files as they lie on disk: opened without waiting, told apart without reading.
+"""Files on disk: opened without waiting, compared without reading.
 
-Owns what a regular file is, the signature that tells one version of a file from another, and the words for what the
-system refuses. Knows nothing of what stands in the files.
+Owns what a regular file is, the signature by which the versions of a file differ, and the words for what the system
+refuses. Knows nothing of what the files hold.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The keys of a list in a zone file: what it lists, from entries and list files, and what it says of that.
+"""The keys of a list in a zone file: its entries, its list files, and what being listed on it means.
 
 Owns these keys and the rules between them. Whatever is wrong becomes a problem at the place of the value, and reading
 goes on with a default. Knows no keys of zones and no formats of list files.

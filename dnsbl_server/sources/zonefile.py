@@ -27,6 +27,7 @@ from dnsbl_server.sources.values import (
 
 _ZONE_KEYS = ("zone", "description", "ttl", "negative_ttl", "ns", "soa", "apex", "lists", *LIST_KEYS)
 _SOA_KEYS = ("mname", "rname", "refresh", "retry", "expire")
+_APEX_KEYS = ("a", "aaaa", "mx", "txt")
 
 
 class ZoneFile(NamedTuple):
@@ -119,7 +120,7 @@ class _ZoneReader(ListKeysReader):
         )
 
     def _apex(self, fields: Fields, zone: str) -> Apex:
-        given = self.fields(fields["apex"][1], ("a", "aaaa", "mx", "txt"), "apex") if "apex" in fields else None
+        given = self.fields(fields["apex"][1], _APEX_KEYS, "apex") if "apex" in fields else None
         if given is None:
             return Apex()
         for node in self.items(given, "mx"):
@@ -136,8 +137,9 @@ class _ZoneReader(ListKeysReader):
             if "entries" not in fields and "files" not in fields and "zone" in fields:
                 self.error(fields["zone"][0], "the zone lists nothing: it needs entries, files or lists", "")
             return (self.block_list(fields, zone, self.at(fields["zone"][1]) if "zone" in fields else None, zone, ttl),)
-        for name in ("entries", "files", "code", "txt", "reason"):
-            if name in fields:
+        for name in LIST_KEYS:
+            # What is excepted from the zone is excepted from all of its lists.
+            if name in fields and name != "except":
                 self.error(fields[name][0], "does not go with lists; move it into one of them")
         lists: list[BlockList] = []
         names: dict[str, Place] = {}

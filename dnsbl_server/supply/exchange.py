@@ -82,8 +82,8 @@ def encode_notice(notice: TableNotice | ReportNotice) -> bytes:
     """A notice as bytes."""
     if isinstance(notice, ReportNotice):
         return json.dumps({"kind": _REPORT}).encode()
-    said = {"kind": _TABLE, "file": notice.file, "added": notice.added, "removed": notice.removed}
-    return json.dumps(said).encode()
+    fields = {"kind": _TABLE, "file": notice.file, "added": notice.added, "removed": notice.removed}
+    return json.dumps(fields).encode()
 
 
 def decode_notice(data: bytes) -> TableNotice | ReportNotice:

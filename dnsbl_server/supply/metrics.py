@@ -35,7 +35,7 @@ class ZoneCollector(Collector):
         )
         expired = GaugeMetricFamily("dnsbl_expired_entries", "Entries left out because they have expired", labels=zone)
         for path, status in self._statuses().items():
-            # A file that never loaded has no zone; its name tells whoever is on call where to look.
+            # A file that never loaded has no zone; the name of the file says where to look.
             name = status.name or printable(Path(path).name)
             reloads.add_metric((name, "success"), status.successes)
             reloads.add_metric((name, "failure"), status.failures)

@@ -39,7 +39,7 @@ class Service(Protocol):
         """Answer from these tables from now on, one for each zone."""
 
     def retire(self) -> None:
-        """Let go of earlier tables, as far as nobody answers from them any more."""
+        """Free the earlier tables that no thread answers from any more."""
 
 
 class Reloader:
@@ -96,7 +96,7 @@ class Reloader:
         return delivery.problems
 
     async def run(self) -> None:
-        """Reload for ever."""
+        """Look at the files and load what has changed, until cancelled."""
         self._hint()  # what changed between the first load and the first watch
         while True:
             is_forced = await self._next()

@@ -1,7 +1,7 @@
-"""What there is to say of each zone file: the table in service, and how its loads went.
+"""The status of each zone file: the table in service, and how its loads went.
 
-Owns what is derived from that, and the lines of the log that tell how a load changed it. Knows nothing of when and how
-zones are loaded.
+Owns what is derived from that, and the lines of the log on what a load has changed. Knows nothing of when and how zones
+are loaded.
 """
 
 import logging

@@ -2,7 +2,7 @@
 
 Owns which directories are watched for a set of paths: those that hold them, those that hold a symbolic link on the way
 to them, and, where a path does not exist yet, the last directory on the way that does. A hint says no more than "look
-again"; whoever gets it compares the files. Knows nothing of zones.
+again": whether a file has changed, its receiver finds out. Knows nothing of zones.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 cdef struct Layout:
-    # Where the sections of a checked table are; see table.py for what is in them. Lengths count items, not bytes.
+    # Where the sections of a checked table are; see layout.py for what is in them. Lengths count items, not bytes.
     const uint8_t* name          # wire form in lower case, root included
     const uint8_t* soa           # the SOA record behind its owner: type, class, TTL, length, data
     const uint32_t* index4

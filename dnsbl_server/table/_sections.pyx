@@ -1,7 +1,8 @@
 """The sections of a table, checked whole when it is opened.
 
 Owns where each section is in memory, and all rules that must hold there. So searching an open table (`_search`) and
-writing an answer from it need no checks of their own: nothing that stands in a table leads out of its sections. Knows neither messages nor queries.
+writing an answer from it need no checks of their own: nothing that stands in a table leads out of its sections. Knows
+neither messages nor queries.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
@@ -35,7 +36,7 @@ cdef class Sections:
     """The sections of a table. They stay open as long as this lives."""
 
     def __cinit__(self, sections, uint32_t lists):
-        """sections: memory by name, as table.py lays it out; lists: of the zone. Raises ValueError."""
+        """sections: memory by name, as layout.py lays it out; lists: of the zone. Raises ValueError."""
         cdef Layout* table = &self.layout
         cdef uint64_t size = 0
         cdef uint64_t count4 = 0, count6 = 0

@@ -12,12 +12,11 @@ from ipaddress import IPv4Address, IPv6Address
 from math import isfinite
 from typing import Any
 
+from dnsbl_server.dns._protocol import MAX_LABEL, MAX_NAME
 from dnsbl_server.dns.name import labels_of
 from dnsbl_server.model.apex import Apex, Soa
 from dnsbl_server.table.layout import TableError
 
-_MAX_NAME = 255  # bytes of a name in wire form (RFC 1035 section 2.3.4)
-_MAX_LABEL = 63
 _MAX16 = (1 << 16) - 1
 _MAX32 = (1 << 32) - 1
 _MAX63 = (1 << 63) - 1
@@ -110,7 +109,7 @@ def _ascii(value: Any, where: str) -> str:
 def _name(value: Any, where: str) -> str:
     name = _ascii(value, where)
     labels = labels_of(name)
-    if len(name) + 2 > _MAX_NAME or not all(0 < len(label) <= _MAX_LABEL for label in labels):
+    if len(name) + 2 > MAX_NAME or not all(0 < len(label) <= MAX_LABEL for label in labels):
         raise TableError(f"{where} is not a domain name")
     return name
 

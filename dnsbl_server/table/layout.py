@@ -25,8 +25,7 @@ import struct
 from array import array
 from typing import NamedTuple
 
-from dnslib import CLASS, QTYPE
-
+from dnsbl_server.dns._protocol import CLASS_IN, TYPE_SOA
 from dnsbl_server.dns.name import encode_name
 from dnsbl_server.model.apex import Soa
 from dnsbl_server.table._format import ADDRESS_BYTE
@@ -82,4 +81,4 @@ def encode_soa(soa: Soa, serial: int, negative_ttl: int) -> bytes:
     """The section `soa`. The TTL makes negative answers last for negative_ttl (RFC 2308 section 5)."""
     times = soa.refresh, soa.retry, soa.expire
     data = encode_name(soa.mname) + encode_name(soa.rname) + struct.pack("!5I", serial, *times, negative_ttl)
-    return SOA.pack(QTYPE.SOA, CLASS.IN, negative_ttl, len(data)) + data
+    return SOA.pack(TYPE_SOA, CLASS_IN, negative_ttl, len(data)) + data

@@ -39,7 +39,7 @@ class ZoneTable:
     """A table opened for lookups. The buffer is checked once, here, and must not change afterwards."""
 
     def __init__(self, buffer: bytes | memoryview | mmap) -> None:
-        """Open a buffer. Raises TableError when it is damaged, cut, or of another version."""
+        """Open a buffer. Raises TableError when it is damaged, too short, or of another version."""
         view = memoryview(buffer).toreadonly().cast("B")
         if len(view) < BODY:
             raise TableError("shorter than its header")

@@ -16,7 +16,7 @@ def fuzzed() -> Fuzzed:
 
 
 @pytest.mark.parametrize("seed", SEED_FILES, ids=lambda seed: seed.name)
-def test_seed(fuzzed: Fuzzed, seed: Path) -> None:
+def test_a_seed_keeps_the_invariant_at_every_time(fuzzed: Fuzzed, seed: Path) -> None:
     data = seed.read_bytes()
     fuzzed.check(data)
     for choice in range(len(MOMENTS)):

@@ -129,7 +129,7 @@ def check(snapshot: Snapshot, packet: bytes, tcp: bool = False) -> Reply:
 
 @packets
 @pytest.mark.parametrize("tcp", [False, True])
-def test_whole(snapshot: Snapshot, packet: bytes, tcp: bool) -> None:
+def test_a_whole_packet_is_answered_by_the_rules(snapshot: Snapshot, packet: bytes, tcp: bool) -> None:
     check(snapshot, packet, tcp)
 
 

@@ -171,6 +171,7 @@ def test_transfers_and_other_classes_are_refused(
         ("version.server", "dnsbl-server 1"),
         ("id.server", "ns1"),
         ("ID.SERVER", "ns1"),
+        ("hostname.bind", "ns1"),
         ("authors.bind", None),
         ("x.version.bind", None),
         ("bind", None),
@@ -178,7 +179,7 @@ def test_transfers_and_other_classes_are_refused(
         (ZONE, None),
     ],
 )
-def test_chaos(snapshot: Snapshot, name: str, text: str | None) -> None:
+def test_version_and_id_are_answered_in_class_ch(snapshot: Snapshot, name: str, text: str | None) -> None:
     packet = plain(name, 16, 3)
     reply, answer = send(snapshot, packet)
     assert texts(answer) == ([text] if text else [])
@@ -187,6 +188,8 @@ def test_chaos(snapshot: Snapshot, name: str, text: str | None) -> None:
     assert reply.packet[12 : len(packet)] == packet[12:]
     _, nameless = send(Snapshot(), packet)
     assert nameless.rcode() == dns.rcode.REFUSED
+    _, address = send(snapshot, plain(name, 1, 3))
+    assert address.rcode() == dns.rcode.REFUSED
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,7 @@ def test_what_expires_uncovers_the_less_specific(
     assert [match.entry.listing.reason for match in matches if match.entry] == expected
 
 
-def test_counts(load_texts: Callable[..., LoadResult]) -> None:
+def test_a_table_has_the_counts_of_its_entries(load_texts: Callable[..., LoadResult]) -> None:
     more = "2001:db8::/64", "203.0.113.0-203.0.113.9", "{net: 203.0.113.99, expires: 2026-11-23}"
     text = EXPIRING + "".join(f"  - {entry}\n" for entry in more)
     zone = loaded(load_texts, text)
@@ -185,6 +185,28 @@ lists:
     assert answer.codes == (0x7F000009, 0x7F000002, 0x7F000004)
     assert answer.texts == ((0, "z"), (1, "a"))
     assert answer.ttl == 10
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "changes"),
+    [
+        ((["192.0.2.1"], ["192.0.2.1"]), (["192.0.2.1"], []), (0, 1)),
+        ((["192.0.2.1"], []), (["192.0.2.1"], ["192.0.2.1"]), (1, 0)),
+        ((["192.0.2.1"], []), ([], ["192.0.2.1"]), (1, 1)),
+        ((["192.0.2.1"], ["192.0.2.1"]), (["192.0.2.1"], ["192.0.2.1"]), (0, 0)),
+    ],
+)
+def test_one_net_in_two_lists_is_two_entries_to_a_reload(
+    load_texts: Callable[..., LoadResult],
+    before: tuple[list[str], list[str]],
+    after: tuple[list[str], list[str]],
+    changes: tuple[int, int],
+) -> None:
+    tables = []
+    for one, two in (before, after):
+        zone = loaded(load_texts, f"lists:\n  - {{name: a, entries: {one}}}\n  - {{name: b, entries: {two}}}\n")
+        tables.append(ZoneTable(zone.compiled.table))
+    assert tables[1].changes_since(tables[0]) == changes
 
 
 @pytest.mark.parametrize(

@@ -228,7 +228,7 @@ def test_an_error_keeps_id_opcode_and_rd_only() -> None:
 @pytest.mark.parametrize(
     ("name", "wire"), [("", b"\0"), ("org", b"\x03org\0"), ("bl.example.org", b"\x02bl\x07example\x03org\0")]
 )
-def test_names(name: str, wire: bytes) -> None:
+def test_a_name_in_wire_form(name: str, wire: bytes) -> None:
     assert encode_name(name) == wire
     assert name_wire(*labels_of(name)) == wire
 

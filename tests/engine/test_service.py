@@ -69,7 +69,9 @@ def ask(service: Service, packet: bytes, transport: str) -> bytes | None:
         (b"", "", "other", Outcome.DROPPED),
     ],
 )
-def test_counted(service: Service, transport: str, packet: bytes, zone: str, qtype: str, outcome: Outcome) -> None:
+def test_a_query_is_counted_once_under_its_labels(
+    service: Service, transport: str, packet: bytes, zone: str, qtype: str, outcome: Outcome
+) -> None:
     answer = ask(service, packet, transport)
     assert (answer is None) == (outcome == Outcome.DROPPED)
     assert service.counts().queries == {Counted(zone, transport, qtype, outcome): 1}

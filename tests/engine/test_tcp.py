@@ -107,7 +107,7 @@ def number_of(reply: bytes) -> int:
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_answer(server: ServerProcess, case: Case) -> None:
+def test_the_answer_over_tcp(server: ServerProcess, case: Case) -> None:
     case.check(dns.query.tcp(case.query(), server.host, PATIENCE, server.port))
 
 
@@ -133,7 +133,7 @@ def test_answer_that_is_truncated_over_udp(server: ServerProcess) -> None:
     assert texts == set(BIG_TEXTS)
 
 
-def test_edns(server: ServerProcess) -> None:
+def test_the_size_of_edns_does_not_limit_tcp(server: ServerProcess) -> None:
     reply = server.ask(reverse("192.0.2.1", "big.test"), "TXT", tcp=True, use_edns=0, payload=512, want_dnssec=True)
     # The size is about UDP alone.
     assert len(reply.answer[0]) == len(BIG_TEXTS)

@@ -38,7 +38,7 @@ def connect(host: str, port: int) -> socket.socket:
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_answer(server: ServerProcess, case: Case) -> None:
+def test_the_answer_over_udp(server: ServerProcess, case: Case) -> None:
     case.check(dns.query.udp(case.query(), server.host, PATIENCE, server.port))
 
 
@@ -72,7 +72,7 @@ def test_question_comes_back_as_it_was_written(server: ServerProcess) -> None:
 
 
 @pytest.mark.parametrize("flags", [0, dns.flags.RD, dns.flags.RD | dns.flags.AD | dns.flags.CD | dns.flags.RA])
-def test_flags(server: ServerProcess, flags: int) -> None:
+def test_of_the_flags_of_a_query_rd_alone_is_copied(server: ServerProcess, flags: int) -> None:
     query = dns.message.make_query(reverse("192.0.2.7"), "A")
     query.flags = dns.flags.Flag(flags)
     reply = dns.query.udp(query, server.host, PATIENCE, server.port)
@@ -87,7 +87,7 @@ def test_no_edns_without_edns(server: ServerProcess) -> None:
 
 @pytest.mark.parametrize("do", [False, True])
 @pytest.mark.parametrize("address", ["192.0.2.7", "198.51.100.1"])
-def test_edns(server: ServerProcess, address: str, do: bool) -> None:
+def test_opt_has_our_size_and_the_do_bit_of_the_query(server: ServerProcess, address: str, do: bool) -> None:
     reply = server.ask(reverse(address), use_edns=0, payload=4096, want_dnssec=do)
     assert (reply.edns, reply.payload, bool(reply.ednsflags & dns.flags.DO)) == (0, 1232, do)
     assert reply.options == ()

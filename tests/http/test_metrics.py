@@ -248,7 +248,7 @@ def exchange(server: ServerProcess, method: str, path: str) -> tuple[int, dict[s
     )
 
 
-def test_health(server: ServerProcess) -> None:
+def test_healthz_is_200_once_the_zones_are_served(server: ServerProcess) -> None:
     assert exchange(server, "GET", "/healthz")[0] == 200
 
 

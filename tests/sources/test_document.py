@@ -105,15 +105,24 @@ DEEP = f"nested deeper than {MAX_DEPTH} levels"
         (b"a: 1\n'a': {b: 2}\n", "2:1: a: duplicate key, first at f.yaml:1:1"),
         (b"[a]: 1\n", "1:1: a key is a word, not a list or a mapping"),
         (b"? {a: 1}\n: 1\n", "1:3: a key is a word, not a list or a mapping"),
-        (b"[" * 100_000, f"1:{MAX_DEPTH + 1}: {DEEP}"),
-        (b"- " * 100_000, f"1:{2 * MAX_DEPTH + 1}: {DEEP}"),
-        (b"{a: " * 100_000, f"1:{4 * MAX_DEPTH + 1}: {DEEP}"),
-        (b"[" * 50_000 + b"]" * 50_000, f"1:{MAX_DEPTH + 1}: {DEEP}"),
+        (b"[" * 100, f"1:{MAX_DEPTH + 1}: {DEEP}"),
+        (b"- " * 100, f"1:{2 * MAX_DEPTH + 1}: {DEEP}"),
+        (b"{a: " * 100, f"1:{4 * MAX_DEPTH + 1}: {DEEP}"),
+        (b"[" * 100 + b"]" * 100, f"1:{MAX_DEPTH + 1}: {DEEP}"),
     ],
 )
 def test_what_is_refused(data: bytes, problem: str) -> None:
     _, problems = _read(data)
     assert problems == [f"f.yaml:{problem}"]
+
+
+@pytest.mark.parametrize("data", [b"[" * 100_000, b"- " * 100_000, b"{a: " * 100_000, b"[" * 50_000 + b"]" * 50_000])
+def test_what_is_nested_too_deep_is_given_up_early(data: bytes) -> None:
+    _, (problem,) = _read(data)
+    # Where that is noticed, the version of libyaml decides.
+    place, _, message = problem.partition(": ")
+    assert message == DEEP
+    assert int(place.rpartition(":")[2]) < 10_000
 
 
 @pytest.mark.parametrize(

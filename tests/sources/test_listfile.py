@@ -114,6 +114,18 @@ def test_one_endless_line_in_gzip_is_one_problem(tmp_path: Path) -> None:
     assert problems == [f"1: longer than {MAX_LINE} bytes"]
 
 
+@pytest.mark.parametrize("length", [MAX_LINE + 1, MAX_LINE + 50, 10_000, 25_000])
+def test_what_stands_behind_a_line_much_too_long_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    monkeypatch.setattr(listfile, "_CHUNK", 5_000)
+    path = tmp_path / "list"
+    path.write_bytes(b"192.0.2.1\n" + b"1" * length + b"\n192.0.2.3\n192.0.2.4\n" + b"#\n" * 4_000 + b"192.0.2.5")
+    lines, problems = _read(path)
+    assert [(first & 0xFF, line) for _, first, _, line in lines] == [(1, 1), (3, 3), (4, 4), (5, 4_005)]
+    assert problems == [f"2: longer than {MAX_LINE} bytes"]
+
+
 def test_a_bomb_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listfile, "MAX_SIZE", 1 << 20)
     path = tmp_path / "bomb"

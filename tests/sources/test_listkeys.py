@@ -10,6 +10,7 @@ from dnsbl_server.sources import listkeys
 from dnsbl_server.sources.listfile import read_list_file
 from dnsbl_server.supply.load import LoadResult
 from tests.annotated import AnnotatedReader
+from tests.sources.refusing import assert_refused, lines_of
 
 ZONE = "zone: bl.example.org\n"
 LIST = ZONE + "entries:\n  - "
@@ -71,19 +72,11 @@ BROKEN = [
 ]
 
 
-def said_of(result: LoadResult, directory: Path) -> list[str]:
-    return [str(problem).replace(f"{directory}/z0.yaml:", "", 1) for problem in result.problems]
-
-
 @pytest.mark.parametrize(("text", "expected"), BROKEN)
-def test_broken(load_texts: Callable[..., LoadResult], tmp_path: Path, text: str, expected: str) -> None:
-    result = load_texts(text)
-    assert not result.zones
-    expected = expected.replace("{file}", str(tmp_path / "z0.yaml")).replace("{dir}", str(tmp_path))
-    assert any(
-        expected in line and (line.startswith(expected) or not expected[0].isdigit())
-        for line in said_of(result, tmp_path)
-    ), said_of(result, tmp_path)
+def test_a_wrong_value_is_a_problem_at_its_place(
+    load_texts: Callable[..., LoadResult], tmp_path: Path, text: str, expected: str
+) -> None:
+    assert_refused(load_texts(text), tmp_path, expected)
 
 
 WARNED = [
@@ -124,14 +117,83 @@ WARNED = [
 
 
 @pytest.mark.parametrize(("text", "expected", "addresses"), WARNED)
-def test_warned(
+def test_what_may_not_be_meant_is_a_warning(
     load_texts: Callable[..., LoadResult], tmp_path: Path, text: str, expected: str, addresses: int
 ) -> None:
     result = load_texts(text)
-    said = said_of(result, tmp_path)
+    said = lines_of(result, tmp_path)
     assert any(line.startswith(expected) for line in said), said
     (loaded,) = result.zones.values()
     assert loaded.compiled.addresses[4] == addresses
+
+
+SHOWN = "and Exim and Postfix show the first 255"
+LONG_VALUE = "x" * 57 + "..."
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        # An address of 15 bytes fits behind 235 others, and one of 39 does not.
+        ("entries: [192.0.2.1]\n", []),
+        ("entries: [192.0.2.1, '2001:db8::1']\n", ["2:6: warning: {value}: the TXT answer can be 274 bytes long, "]),
+        ("files: [v4.txt]\n", []),
+        ("files: [v4.txt, v6.txt]\n", ["2:6: warning: {value}: the TXT answer can be 274 bytes long, "]),
+        # An entry with a listing of its own is checked by itself.
+        (
+            "entries: [192.0.2.1, {net: '2001:db8::1', ttl: 5}]\n",
+            ["3:28: warning: 2001:db8::1: the TXT answer can be 274 bytes long, "],
+        ),
+    ],
+)
+def test_a_text_is_as_long_as_for_the_longest_address_that_has_it(
+    load_texts: Callable[..., LoadResult], tmp_path: Path, body: str, said: list[str]
+) -> None:
+    (tmp_path / "v4.txt").write_text("192.0.2.1\n")
+    (tmp_path / "v6.txt").write_text("2001:db8::1\n")
+    result = load_texts(ZONE + "txt: '" + "x" * 235 + "{ip}'\n" + body)
+    assert lines_of(result, tmp_path) == [line.format(value=LONG_VALUE) + SHOWN for line in said]
+
+
+@pytest.mark.parametrize(("literal", "said"), [(234, []), (235, ["256"])])
+def test_the_text_of_the_test_entries_has_the_limits_too(
+    load_texts: Callable[..., LoadResult], tmp_path: Path, literal: int, said: list[str]
+) -> None:
+    text = "txt: '" + "x" * literal + "{reason}'\nreason: short\nentries: [192.0.2.1]\n"
+    result = load_texts(ZONE + text)
+    expected = [f"3:9: warning: short: the TXT answer can be {size} bytes long, {SHOWN}" for size in said]
+    assert lines_of(result, tmp_path) == expected
+
+
+OWN = "{{net: '{net}', reason: {reason}}}"
+
+
+@pytest.mark.parametrize(
+    ("lists", "sizes"),
+    [
+        # The same text again is not said again.
+        ([("a", [("192.0.2.1", 240), ("192.0.2.2", 240)])], [256]),
+        # It is another one for an address of the other version,
+        ([("a", [("192.0.2.1", 235), ("2001:db8::1", 235)])], [275]),
+        ([("a", [("192.0.2.1", 240), ("2001:db8::1", 240)])], [256, 280]),
+        # with another listing,
+        ([("a", [("192.0.2.1", 239), ("192.0.2.2", 240)])], [256]),
+        # and on another list.
+        ([("a", [("192.0.2.1", 239)]), ("ab", [("192.0.2.1", 239)])], [256]),
+    ],
+)
+def test_each_text_of_entries_is_checked_once(
+    load_texts: Callable[..., LoadResult],
+    tmp_path: Path,
+    lists: list[tuple[str, list[tuple[str, int]]]],
+    sizes: list[int],
+) -> None:
+    text = ZONE + "lists:\n"
+    for name, entries in lists:
+        text += f"  - name: {name}\n    txt: '{{ip}}{{reason}}{{list}}'\n    entries:\n"
+        text += "".join(f"      - {OWN.format(net=net, reason='y' * length)}\n" for net, length in entries)
+    said = [line.split(": ")[3] for line in lines_of(load_texts(text), tmp_path)]
+    assert said == [f"the TXT answer can be {size} bytes long, {SHOWN}" for size in sizes]
 
 
 LONG = "y" * 230

@@ -1,4 +1,4 @@
-"""What holds inside of the exclusions of list files.
+"""The exclusions of list files: what they change in a layer.
 
 Owns the rule that an exclusion of a file acts on the entries of that file alone: at an address, an entry of a file does
 not count where the file has an exclusion that is as specific, or more (see `ListFile`). Only what lies inside of such

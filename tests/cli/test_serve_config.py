@@ -66,7 +66,7 @@ def serve(text: str) -> list[str]:
         ("server_id: " + "x" * 256, "1:12: ", "255"),
     ],
 )
-def test_mistake(text: str, place: str, said: str) -> None:
+def test_a_mistake_is_one_line_with_its_place(text: str, place: str, said: str) -> None:
     (line,) = serve(text)
     assert line.startswith(f"bad.conf:{place}")
     assert said in line
@@ -101,7 +101,7 @@ def test_all_mistakes_at_once() -> None:
 
 
 @pytest.mark.parametrize("path", ["missing.conf", ".", "/dev/zero"])
-def test_no_file(path: str) -> None:
+def test_a_file_that_cannot_be_read_is_named(path: str) -> None:
     done = CliRunner().invoke(main, ["serve", "--config", path])
     assert done.exit_code == 2
     (line,) = done.output.splitlines()

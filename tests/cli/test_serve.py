@@ -93,7 +93,7 @@ def test_every_listen_flag_is_served(place: Path) -> None:
         assert [host for host, _ in server.endpoints] == ["127.0.0.1", "127.0.0.2", "::1"]
 
 
-def test_json_log(tmp_path: Path) -> None:
+def test_every_line_of_a_json_log_is_an_object(tmp_path: Path) -> None:
     zone = tmp_path / "bl.yaml"
     zone.write_text(ZONE)
     with ServerProcess("--log-format", "json", str(zone)) as server:
@@ -108,7 +108,7 @@ def test_json_log(tmp_path: Path) -> None:
     assert lines[-1]["message"] == "stopping"
 
 
-def test_text_log(place: Path) -> None:
+def test_every_line_of_a_text_log_has_time_and_level(place: Path) -> None:
     with ServerProcess("zones", cwd=place) as server:
         lines = list(server.log)
     assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (info|warning)  *\S", line) for line in lines)

@@ -1,0 +1,86 @@
+"""The program as a whole: version, help, and usage that is refused."""
+
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from dnsbl_server.cli.main import main
+from dnsbl_server.config import DEFAULT_LISTEN, Settings
+from tests.commands import run_process
+
+
+@pytest.mark.server
+def test_version(tmp_path: Path) -> None:
+    done = run_process(tmp_path, "--version")
+    assert (done.status, done.stdout, done.stderr) == (0, f"dnsbl-server {version('dnsbl-server')}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ((), ["serve", "check", "lookup", "--version"]),
+        (
+            ("serve",),
+            ["--listen", "--metrics", "--config", "--log-format", "[text|json]", "--log-level", "zones", "SIGHUP"],
+        ),
+        (("check",), ["--strict", "default: zones", "1"]),
+        (("lookup",), ["ADDRESS", "--json", "default: zones"]),
+    ],
+)
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help(command: tuple[str, ...], said: list[str], flag: str) -> None:
+    done = CliRunner().invoke(main, [*command, flag])
+    assert done.exit_code == 0
+    text = " ".join(done.output.split())
+    assert [each for each in said if each not in text] == []
+    assert max(map(len, done.output.splitlines())) <= 80
+
+
+def test_help_tells_the_real_defaults() -> None:
+    text = " ".join(CliRunner().invoke(main, ["serve", "--help"]).output.split())
+    assert f"[default: {DEFAULT_LISTEN[0]} and {DEFAULT_LISTEN[1]}]" in text
+    assert f"[default: {Settings().metrics}]" in text
+    assert f"[default: {Settings().log_format}]" in text
+    assert f"[default: {Settings().log_level}]" in text
+
+
+@pytest.mark.parametrize(
+    "arguments", [("nope",), ("serve", "--nope"), ("lookup",), ("check", "--json"), ("serve", "--log-format", "xml")]
+)
+def test_bad_usage(arguments: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 2
+    assert "Usage: " in done.output
+
+
+@pytest.mark.parametrize("flag", ["--listen", "--metrics"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "127.0.0.1",
+        "127.0.0.1:",
+        ":53",
+        "53",
+        "127.0.0.1:65536",
+        "127.0.0.1:-1",
+        "127.0.0.1:+5",
+        "127.0.0.1: 5",
+        "127.0.0.1:\u0665",
+        "::1:53",
+        "::1",
+        "[::1]",
+        "[::1]53",
+        "[127.0.0.1]:53",
+        "localhost:53",
+        "127.1:53",
+        "127.0.0.256:53",
+    ],
+)
+def test_bad_endpoint(flag: str, value: str) -> None:
+    done = CliRunner().invoke(main, ["serve", flag, value, "missing"])
+    assert done.exit_code == 2
+    assert f"Invalid value for '{flag}': {value}: " in done.output
+    assert "127.0.0.1:5300" not in done.output
