@@ -18,7 +18,7 @@ INSTALLED := $(VENV)/.installed
 DEVELOP := $(VENV)/.develop
 SOURCES := $(wildcard dnsbl_server/*/*.pyx dnsbl_server/*/*.pxd)
 
-.PHONY: serve test quick long e2e build check lint types format checked sanitized fuzz clean help FORCE
+.PHONY: serve test quick long e2e build check lint types format checked sanitized storm fuzz clean help FORCE
 
 help:  ## Show these targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,16 @@ checked: .build/checked  ## Test the compiled modules with every check on, compi
 sanitized: .build/sanitized  ## Test them under AddressSanitizer and UndefinedBehaviorSanitizer
 	cd $< && DNSBL_BUILD=sanitized DNSBL_PROFILE=quick PYTHONPATH=$(abspath $<) $(SANITIZED) PYTHONMALLOC=malloc \
 	    LD_PRELOAD=$$(gcc -print-file-name=libasan.so) $(PROVE)
+
+# Messages for the checked build; the sanitized one gets a tenth of them.
+PACKETS := 10000000
+SEED := 1
+storm: .build/checked .build/sanitized  ## Answer messages changed at random in both builds: make storm PACKETS=10000000
+	cd .build/checked && DNSBL_BUILD=checked PYTHONPATH=$(abspath .build/checked) \
+	    $(PYTHON_OF_BUILDS) -m fuzz.storm --packets $(PACKETS) --seed $(SEED)
+	cd .build/sanitized && DNSBL_BUILD=sanitized PYTHONPATH=$(abspath .build/sanitized) $(SANITIZED) PYTHONMALLOC=malloc \
+	    LD_PRELOAD=$$(gcc -print-file-name=libasan.so) \
+	    $(PYTHON_OF_BUILDS) -m fuzz.storm --packets $$(($(PACKETS) / 10)) --seed $(SEED)
 
 SECONDS := 600
 .build/atheris: $(DEVELOP)

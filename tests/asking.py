@@ -40,6 +40,12 @@ def option(code: int, data: bytes) -> bytes:
     return struct.pack("!HH", code, len(data)) + data
 
 
+def padded(name: str, size: int, qtype: int = 1) -> bytes:
+    """A whole query of so many bytes, by its padding option (RFC 7830)."""
+    front = header(counts=(1, 0, 0, 1)) + question(name_of(name), qtype)
+    return front + opt(options=option(12, bytes(size - len(front) - len(opt()) - 4)))
+
+
 def plain(name: str, qtype: int = 1, qclass: int = 1) -> bytes:
     """A whole query without EDNS."""
     return header() + question(name_of(name), qtype, qclass)

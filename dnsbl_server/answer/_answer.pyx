@@ -93,12 +93,14 @@ cdef inline int prepare(const Names* names, uint8_t* packet, uint32_t size, Prep
     if not is_query:
         if packet[2] & OPCODE >> 8:
             verdict.outcome = outcome.NOTIMP
-            write_header(packet, QR, NOTIMP, False)
+            write_header(packet, QR, NOTIMP, request.has_edns)
         else:
             verdict.outcome = outcome.FORMERR
-            write_header(packet, QR, FORMERR, False)
+            write_header(packet, QR, FORMERR, request.has_edns)
+        # Without a question, but with an OPT record where the message's could be read.
         packet[4] = packet[5] = 0
-        return HEADER_SIZE
+        request.end = HEADER_SIZE
+        return write_bare(packet, request)
     verdict.qtype = request.qtype
     if packet[2] & OPCODE >> 8:
         verdict.outcome = outcome.NOTIMP

@@ -98,10 +98,10 @@ def respond(snapshot: Snapshot, packet: bytes, now: float, tcp: bool = False) ->
         return Reply(None, Outcome.DROPPED)
     try:
         query = parse_query(packet, header)
-    except MessageError:
+    except MessageError as error:
         if header.opcode:
-            return Reply(build_error(header, NOTIMP), Outcome.NOTIMP)
-        return Reply(build_error(header, FORMERR), Outcome.FORMERR)
+            return Reply(build_error(header, NOTIMP, error.edns), Outcome.NOTIMP)
+        return Reply(build_error(header, FORMERR, error.edns), Outcome.FORMERR)
     limit = MAX_TCP if tcp else udp_limit(query)
     if header.opcode:
         return Reply(build_answer(query, NOTIMP, limit)[0], Outcome.NOTIMP, "", query.qtype)

@@ -11,7 +11,7 @@ cdef struct Labels:
 
 cdef struct Request:
     # What a message asks, and what its OPT record says.
-    uint32_t end                 # of the question
+    uint32_t end                 # of the question, or of the questions
     uint32_t qtype
     uint32_t qclass
     uint32_t edns_size

@@ -16,45 +16,76 @@ cdef enum:
 
 
 cdef bint parse_query(const uint8_t* packet, uint32_t size, Request* request, Labels* labels) noexcept nogil:
-    """Read all of a message behind its header; False where it is no query.
+    """Read all of a message behind its header; False where it is no query: then only its OPT record may be used.
 
     The rules are those of message.parse_query.
     """
-    cdef uint32_t first_additional, total, number, at, length, rtype
-    cdef bint is_root
+    cdef uint32_t before, at
+    cdef uint32_t questions = get16(packet + 4)
     request.has_edns = request.do_bit = False
-    request.edns_size = request.edns_version = 0
-    if get16(packet + 4) != 1 or not parse_name(packet, size, request, labels) or request.end + 4 > size:
+    request.qtype = request.qclass = request.edns_size = request.edns_version = 0
+    if questions == 1:
+        if not parse_name(packet, size, request, labels):
+            return False
+        request.end += 4
+    elif not skip_questions(packet, size, questions, &request.end):
         return False
-    request.qtype = get16(packet + request.end)
-    request.qclass = get16(packet + request.end + 2)
-    request.end += 4
+    if request.end > size:
+        return False
+    before = get16(packet + 6) + get16(packet + 8)
+    at = read_records(packet, size, request, before, get16(packet + 10))
+    if not at or questions != 1:
+        return False
+    request.qtype = get16(packet + request.end - 4)
+    request.qclass = get16(packet + request.end - 2)
     if not packet[2] & OPCODE >> 8:
         if get16(packet + 6) or get16(packet + 8) > <uint32_t>(request.qtype == TYPE_IXFR):
             return False
-    at = request.end
-    first_additional = get16(packet + 6) + get16(packet + 8)
-    total = first_additional + get16(packet + 10)
-    for number in range(total):
+    return at == size
+
+
+cdef bint skip_questions(const uint8_t* packet, uint32_t size, uint32_t count, uint32_t* end) noexcept nogil:
+    """Find the end of so many questions, which are not read; whether their names are there."""
+    cdef uint32_t number
+    end[0] = HEADER_SIZE
+    for number in range(count):
+        end[0] = skip_name(packet, size, end[0])
+        if not end[0]:
+            return False
+        end[0] += 4
+    return True
+
+
+cdef inline uint32_t read_records(const uint8_t* packet, uint32_t size, Request* request, uint32_t before,
+                                  uint32_t additional) noexcept nogil:
+    """Read the OPT record among the records behind the questions; where the last record ends, 0 where one is broken.
+
+    before: how many records stand in front of the additional ones.
+    """
+    cdef uint32_t number, length, rtype
+    cdef uint32_t at = request.end
+    cdef bint is_root
+    for number in range(before + additional):
         is_root = at < size and packet[at] == 0
         at = skip_name(packet, size, at)
         if not at or at + RECORD_SIZE > size:
-            return False
+            return 0
         rtype = get16(packet + at)
         length = get16(packet + at + 8)
         if at + RECORD_SIZE + length > size:
-            return False
+            return 0
         if rtype == TYPE_OPT:
-            if request.has_edns or number < first_additional or not is_root:
-                return False
+            if request.has_edns or number < before or not is_root:
+                return 0
+            # Another version may have another form.
+            if not packet[at + 5] and not are_options(packet, at + RECORD_SIZE, at + RECORD_SIZE + length):
+                return 0
             request.has_edns = True
             request.edns_size = get16(packet + at + 2)
             request.edns_version = packet[at + 5]
             request.do_bit = packet[at + 6] >> 7
-            if not request.edns_version and not check_options(packet, at + RECORD_SIZE, at + RECORD_SIZE + length):
-                return False
         at += RECORD_SIZE + length
-    return at == size
+    return at
 
 
 cdef bint parse_name(const uint8_t* packet, uint32_t size, Request* request, Labels* labels) noexcept nogil:
@@ -93,7 +124,7 @@ cdef uint32_t skip_name(const uint8_t* packet, uint32_t size, uint32_t at) noexc
     return 0
 
 
-cdef bint check_options(const uint8_t* packet, uint32_t at, uint32_t end) noexcept nogil:
+cdef bint are_options(const uint8_t* packet, uint32_t at, uint32_t end) noexcept nogil:
     """Whether the EDNS options end where their record does."""
     while at < end:
         if at + 4 > end:

@@ -3,6 +3,13 @@
 Owns the syntax of queries and the frame of every answer: header, question as it came, OPT, truncation. dnslib writes
 the messages and reads the header. What follows the header is read here: dnslib refuses labels that are no UTF-8, takes
 lengths up to 191 for a label's, and its cost for a hostile message grows with the square of its size. Knows no zones.
+
+An answer has an OPT record wherever the query's OPT record can be read, also if the message is no query otherwise (RFC
+6891 section 6.1.1). It can be read if it is whole, stands in the additional section with the root as its owner, its
+options end where it does (version 0; other versions may have another form), and questions and records in front of it
+can be passed over. So an OPT of ours answers a message that goes on behind its last record, has two OPT records (the
+first one counts), no question or several, or records in front of the additional section. None answers a message whose
+one question is no plain name, or where a record in front of the OPT record or a part of it is cut.
 """
 
 import struct
@@ -35,7 +42,11 @@ _OPTION = struct.Struct("!HH")
 
 
 class MessageError(ValueError):
-    """The message cannot be read as a query."""
+    """The message is no query. edns: what its OPT record says, if that could be read (see the head of the module)."""
+
+    def __init__(self, text: str, edns: "Edns | None" = None) -> None:
+        super().__init__(text)
+        self.edns = edns
 
 
 class Header(NamedTuple):
@@ -95,38 +106,59 @@ def parse_query(packet: bytes, header: Header) -> Query:
     There is one question, with its name written out; records of other types than OPT are passed over; nothing follows
     the last record. A standard query has no answers, and an authority section only for IXFR (RFC 1995 section 3).
     """
-    if header.questions != 1:
-        raise MessageError(f"{header.questions} questions, not 1")
-    labels, at = _parse_name(packet, HEADER_SIZE)
-    if at + 4 > len(packet):
+    if header.questions == 1:
+        labels, end = _parse_name(packet, HEADER_SIZE)
+        end += 4
+    else:
+        labels, end = (), _skip_questions(packet, header.questions)
+    if end > len(packet):
         raise MessageError("the question is cut short")
-    qtype, qclass = struct.unpack_from("!HH", packet, at)
-    at += 4
-    if header.opcode == 0:
-        records = 1 if qtype == TYPE_IXFR else 0
-        if header.answers or header.authority > records:
-            raise MessageError("a query with records in front of the additional section")
+    edns, at = _read_records(packet, end, header.answers + header.authority, header.additional)
+    if header.questions != 1:
+        raise MessageError(f"{header.questions} questions, not 1", edns)
+    qtype, qclass = struct.unpack_from("!HH", packet, end - 4)
+    if header.opcode == 0 and (header.answers or header.authority > (qtype == TYPE_IXFR)):
+        raise MessageError("a query with records in front of the additional section", edns)
+    if at != len(packet):
+        raise MessageError("bytes after the last record", edns)
+    return Query(header, labels, qtype, qclass, edns)
+
+
+def _skip_questions(packet: bytes, count: int) -> int:
+    """The end of the last of so many questions, which are not read. Raises MessageError."""
+    at = HEADER_SIZE
+    for _ in range(count):
+        at = _skip_name(packet, at)
+        if not at:
+            raise MessageError("a question is cut short")
+        at += 4
+    return at
+
+
+def _read_records(packet: bytes, at: int, before: int, additional: int) -> tuple[Edns | None, int]:
+    """The OPT record, and where the last record ends. before: how many records stand in front of the additional ones.
+
+    Raises MessageError.
+    """
     edns = None
-    first_additional = header.answers + header.authority
-    for number in range(first_additional + header.additional):
+    for number in range(before + additional):
         is_root = packet[at : at + 1] == b"\0"
         at = _skip_name(packet, at)
-        if at + _RECORD.size > len(packet):
-            raise MessageError("a record is cut short")
+        if not at or at + _RECORD.size > len(packet):
+            raise MessageError("a record is cut short", edns)
         rtype, rclass, ttl, length = _RECORD.unpack_from(packet, at)
         at += _RECORD.size
         if at + length > len(packet):
-            raise MessageError("a record is cut short")
+            raise MessageError("a record is cut short", edns)
         if rtype == TYPE_OPT:
-            if edns is not None or number < first_additional or not is_root:
-                raise MessageError("two OPT records, or a misplaced one")
-            edns = Edns(rclass, ttl >> 16 & 0xFF, bool(ttl & 0x8000))
-            if not edns.version:  # another version may have another form
-                _check_options(packet, at, at + length)
+            if edns is not None or number < before or not is_root:
+                raise MessageError("two OPT records, or a misplaced one", edns)
+            version = ttl >> 16 & 0xFF
+            if not version and not _are_options(packet, at, at + length):  # another version may have another form
+                raise MessageError("an EDNS option is cut short")
+            edns = Edns(rclass, version, bool(ttl & 0x8000))
         at += length
-    if at != len(packet):
-        raise MessageError("bytes after the last record")
-    return Query(header, labels, qtype, qclass, edns)
+    return edns, at
 
 
 def _parse_name(packet: bytes, at: int) -> tuple[tuple[bytes, ...], int]:
@@ -148,6 +180,7 @@ def _parse_name(packet: bytes, at: int) -> tuple[tuple[bytes, ...], int]:
 
 
 def _skip_name(packet: bytes, at: int) -> int:
+    """The end of a name that may be compressed, or 0."""
     start = at
     while at < len(packet) and at - start < MAX_NAME:
         length = packet[at]
@@ -158,16 +191,16 @@ def _skip_name(packet: bytes, at: int) -> int:
         at += 1 + length
         if not length:
             return at
-    raise MessageError("a name is cut short or too long")
+    return 0
 
 
-def _check_options(packet: bytes, at: int, end: int) -> None:
+def _are_options(packet: bytes, at: int, end: int) -> bool:
+    """Whether the EDNS options end where their record does."""
     while at < end:
         if at + _OPTION.size > end:
-            raise MessageError("an EDNS option is cut short")
+            return False
         at += _OPTION.size + _OPTION.unpack_from(packet, at)[1]
-    if at != end:
-        raise MessageError("an EDNS option is cut short")
+    return at == end
 
 
 def udp_limit(query: Query) -> int:
@@ -175,9 +208,11 @@ def udp_limit(query: Query) -> int:
     return min(max(query.edns.size, MIN_UDP), MAX_UDP) if query.edns else MIN_UDP
 
 
-def build_error(header: Header, rcode: int) -> bytes:
-    """An answer to what cannot be read further than its header."""
-    return bytes(DNSRecord(_answer_header(header, rcode, 0)).pack())
+def build_error(header: Header, rcode: int, edns: Edns | None = None) -> bytes:
+    """An answer without a question, to what is no query. edns: what could be read of the message's OPT record."""
+    message = DNSRecord(_answer_header(header, rcode, 0))
+    _add_opt(message, rcode, edns)
+    return bytes(message.pack())
 
 
 def build_answer(
@@ -208,10 +243,14 @@ def _pack(query: Query, rcode: int, flags: int, answers: Sequence[Record], autho
     message.add_question(DNSQuestion(DNSLabel(query.labels), query.qtype, query.qclass))
     message.add_answer(*map(_rr, answers))
     message.add_auth(*map(_rr, authority))
-    if query.edns:
-        do = "do" if query.edns.do else ""
-        message.add_ar(EDNS0(udp_len=MAX_UDP, ext_rcode=rcode >> 4, flags=do))
+    _add_opt(message, rcode, query.edns)
     return bytes(message.pack())
+
+
+def _add_opt(message: DNSRecord, rcode: int, edns: Edns | None) -> None:
+    """Answer an OPT record by one of version 0, with its DO bit (RFC 6891 section 6.1)."""
+    if edns:
+        message.add_ar(EDNS0(udp_len=MAX_UDP, ext_rcode=rcode >> 4, flags="do" if edns.do else ""))
 
 
 def _rr(record: Record) -> RR:

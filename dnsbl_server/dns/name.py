@@ -10,7 +10,7 @@ from dnsbl_server.dns._protocol import MAX_LABEL, MAX_NAME
 # The longest reversed address, 32 nibbles of two bytes each, and the zone name fill a name together.
 MAX_ZONE_WIRE = MAX_NAME - 64
 
-_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?", re.ASCII)
 
 
 def parse_name(text: str) -> str:
@@ -22,11 +22,12 @@ def parse_name(text: str) -> str:
     for label in name.split("."):
         if not label:
             raise ValueError("a domain name has no empty label")
-        if len(label) > MAX_LABEL:
-            raise ValueError(f"label {label[:20]}... is longer than {MAX_LABEL} characters")
         if not _LABEL.fullmatch(label):
             hint = "; write a mail address with a dot, like hostmaster.example.org" if "@" in label else ""
             raise ValueError(f"not a domain name: labels are letters, digits, - and _, no - at an end{hint}")
+        # Only now: what is shown of a label is nothing that a terminal would obey.
+        if len(label) > MAX_LABEL:
+            raise ValueError(f"label {label[:20]}... is longer than {MAX_LABEL} characters")
     # In wire form it has a length in front of its first label, and the root.
     if len(name) + 2 > MAX_NAME:
         raise ValueError(f"a domain name is at most {MAX_NAME - 2} characters long")

@@ -17,7 +17,7 @@ from libc.string cimport memcpy
 
 from dnsbl_server.answer._answer cimport SLOW_PATH, Message, answer_batch
 from dnsbl_server.answer._directory cimport Directory
-from dnsbl_server.dns._protocol cimport HEADER_SIZE, MAX_TCP
+from dnsbl_server.dns._protocol cimport MAX_TCP
 from dnsbl_server.engine._system cimport CLOCK_MONOTONIC, clock, nanosleep, timespec
 
 # What a view counted: (over TCP, zone or None, kind, outcome, count), and (zone, list, count).
@@ -94,7 +94,7 @@ cdef class Engine:
             raise ValueError("256 numbers below 16")
         memcpy(self.kinds, &kinds[0], 256)
         self.blocks = workers + 1
-        self.buffer = <uint8_t*>calloc(MAX_TCP + MAX_QUERY, 1)
+        self.buffer = <uint8_t*>calloc(MAX_TCP, 1)
         self.marks = <Mark*>calloc(self.blocks, sizeof(Mark))
         if self.buffer == NULL or self.marks == NULL:
             raise MemoryError
@@ -173,7 +173,9 @@ cdef class Engine:
         cdef View* view = <View*>LOAD(&self.current)
         cdef Message message
         message.packet = self.buffer
-        message.size = <uint32_t>packet.shape[0] if packet.shape[0] <= MAX_QUERY else HEADER_SIZE
+        if packet.shape[0] > MAX_TCP:
+            raise ValueError("longer than a message over TCP can be")
+        message.size = <uint32_t>packet.shape[0]
         if message.size:
             memcpy(self.buffer, &packet[0], message.size)
         answer_batch(view.names, &message, 1, True, now)

@@ -12,10 +12,19 @@ from dnsbl_server.answer.respond import OUTCOMES, Outcome
 from dnsbl_server.answer.snapshot import Snapshot
 from dnsbl_server.model.zone import Zone
 from tests import oracle
-from tests.answer.test_packets import HOSTILE, LISTS, PACKETS, TEXT
+from tests.answer.test_packets import HOSTILE, LISTED, LISTS, PACKETS, RECORD, TEXT
+from tests.answer.test_respond_edns import NO_QUERIES
+from tests.asking import ZONE, header, opt, padded, question
 from tests.conftest import NOW
 from tests.profiles import examples
 from tests.sameness import Both, make_packet, snapshots
+
+# Of a message behind its questions.
+RECORDS = (
+    *(RECORD, RECORD[:-1], b"\0" + RECORD[2:], b"\1a\0" + RECORD[2:], b"\x40" + RECORD[2:]),
+    *(opt(), opt(512, 0, 0x8000), opt(4096, 1, 0x8000, b"?"), opt(options=b"\0\x0a\0\1x"), opt(options=b"\0\x0a\0\2x")),
+    *(opt(owner=b"\1a\0"), opt(owner=b"\xc0\x0c"), opt()[:-1]),
+)
 
 
 @given(snapshots(), st.integers(0, 1 << 63))
@@ -53,10 +62,53 @@ def test_packets_whole_cut_and_changed_anywhere(both: Both, packet: bytes) -> No
         both.check(packet, tcp=tcp)
 
 
+@pytest.mark.parametrize(("packet", "is_read"), NO_QUERIES.values(), ids=NO_QUERIES.keys())
+def test_no_queries_with_and_without_a_readable_opt(both: Both, packet: bytes, is_read: bool) -> None:
+    for opcode in range(16):
+        for tcp in (False, True):
+            reply = both.check(packet[:2] + bytes([packet[2] | opcode << 3]) + packet[3:], tcp=tcp)
+            assert reply.packet is not None
+            assert bool(reply.packet[11]) == is_read or reply.qtype
+
+
+@given(
+    questions=st.lists(st.sampled_from((LISTED, b"\0", b"\xc0\x0c", b"\x40")), max_size=3),
+    records=st.lists(st.sampled_from(RECORDS), max_size=5),
+    counts=st.tuples(*[st.integers(-1, 1)] * 4),
+    sections=st.tuples(st.integers(0, 2), st.integers(0, 2)),
+    flags=st.sampled_from((0, 0x0100, 0x2000, 0x2800)),
+    rest=st.binary(max_size=2),
+)
+@settings(max_examples=examples(10))
+def test_questions_and_records_of_all_kinds(
+    questions: list[bytes],
+    records: list[bytes],
+    counts: tuple[int, ...],
+    sections: tuple[int, int],
+    flags: int,
+    rest: bytes,
+) -> None:
+    counted = (len(questions), *sections, max(0, len(records) - sum(sections)))
+    wrong = tuple(max(0, count + more) for count, more in zip(counted, counts, strict=True))
+    body = b"".join(question(name) for name in questions) + b"".join(records)
+    for given_counts in (counted, wrong):
+        for end in (b"", rest):
+            Both([]).check(header(flags, (*given_counts,)[:4]) + body + end)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("packet", HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_packets(both: Both, packet: bytes) -> None:
     both.check(packet, tcp=True)
     both.check(packet[:4096])
+
+
+@pytest.mark.parametrize("size", [4095, 4096, 4097, 65534, 65535])
+@pytest.mark.parametrize("qtype", [1, 16, 28])
+def test_a_padded_query_of_any_size(both: Both, size: int, qtype: int) -> None:
+    for front in ("1.2.0.192.", "9.9.9.9.", ""):
+        reply = both.check(padded(front + ZONE, size, qtype), tcp=True)
+        assert reply.packet is not None
+        assert reply.packet[3] & 15 in (0, 3)
 
 
 def test_every_outcome_has_its_number() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from dnsbl_server.answer.respond import Outcome, respond
 from dnsbl_server.answer.snapshot import Identity, Snapshot
-from tests.asking import RD, ZONE, ask, header, name_of, opt, option, plain, question, send, texts, values
+from tests.asking import RD, ZONE, ask, header, name_of, opt, option, padded, plain, question, send, texts, values
 from tests.conftest import NOW
 
 # Eight texts of about 200 bytes for one address, three for another: more than 1232 bytes, and more than 512.
@@ -96,6 +96,71 @@ def test_malformed_edns_is_formerr(snapshot: Snapshot, records: tuple[bytes, ...
     assert answer.rcode() == dns.rcode.FORMERR
     assert reply.outcome == Outcome.FORMERR
     assert not answer.answer
+
+
+RECORD = b"\xc0\x0c\0\x01\0\x01\0\0\0\0\0\x04\x7f\0\0\x02"
+DO = opt(4096, flags=0x8000)
+
+
+def message(*parts: bytes, counts: tuple[int, int, int, int] = (1, 0, 0, 1)) -> bytes:
+    return header(RD, counts) + b"".join(parts)
+
+
+# What is no query, and whether its OPT record can be read all the same.
+NO_QUERIES = {
+    "bytes behind the OPT": (message(LISTED, DO, b"\0"), True),
+    "an OPT behind the last record": (message(LISTED, DO, DO), True),
+    "two OPTs, the second without DO": (message(LISTED, DO, opt(), counts=(1, 0, 0, 2)), True),
+    "two OPTs, the second broken": (message(LISTED, DO, opt(options=b"\0"), counts=(1, 0, 0, 2)), True),
+    "two OPTs, the second with a name": (message(LISTED, DO, opt(owner=b"\1a\0"), counts=(1, 0, 0, 2)), True),
+    "a cut record behind the OPT": (message(LISTED, DO, RECORD[:-1], counts=(1, 0, 0, 2)), True),
+    "a record missing behind the OPT": (message(LISTED, DO, counts=(1, 0, 0, 2)), True),
+    "an answer in a query": (message(LISTED, RECORD, DO, counts=(1, 1, 0, 1)), True),
+    "authority in a query": (message(LISTED, RECORD, RECORD, DO, counts=(1, 0, 2, 1)), True),
+    "no question": (message(DO, counts=(0, 0, 0, 1)), True),
+    "two questions": (message(LISTED, b"\xc0\x0c\0\1\0\1", DO, counts=(2, 0, 0, 1)), True),
+    "another version and bytes behind it": (message(LISTED, opt(4096, 1, 0x8000, b"?"), b"\0"), True),
+    "no OPT": (message(LISTED, b"\0", counts=(1, 0, 0, 0)), False),
+    "an option too long": (message(LISTED, opt(flags=0x8000, options=b"\0\x0a\0\x09x")), False),
+    "an OPT with a name": (message(LISTED, opt(flags=0x8000, owner=b"\1a\0")), False),
+    "an OPT among the answers": (message(LISTED, DO, counts=(1, 1, 0, 0)), False),
+    "an OPT among the answers, and another": (message(LISTED, DO, DO, counts=(1, 1, 0, 1)), False),
+    "a cut OPT": (message(LISTED, DO[:-1]), False),
+    "a cut record in front of the OPT": (message(LISTED, RECORD[:-4], DO, counts=(1, 0, 0, 2)), False),
+    "a broken question": (message(b"\xc0\x0c\0\1\0\1", DO), False),
+    "a label of 64": (message(b"\x40" + b"x" * 64 + b"\0\0\1\0\1", DO), False),
+    "a cut question": (message(LISTED[:-1]), False),
+    "too few questions": (message(LISTED, DO, counts=(3, 0, 0, 1)), False),
+    "an OPT that is not counted": (message(LISTED, DO, counts=(1, 0, 0, 0)), False),
+}
+
+
+@pytest.mark.parametrize(("packet", "is_read"), NO_QUERIES.values(), ids=NO_QUERIES.keys())
+@pytest.mark.parametrize("opcode", [0, 2, 5])
+@pytest.mark.parametrize("tcp", [False, True])
+def test_no_query_is_answered_with_an_opt_where_its_own_is_read(
+    snapshot: Snapshot, packet: bytes, is_read: bool, opcode: int, tcp: bool
+) -> None:
+    packet = packet[:2] + bytes([packet[2] | opcode << 3]) + packet[3:]
+    reply = respond(snapshot, packet, NOW, tcp)
+    if opcode and reply.qtype:
+        return  # other opcodes have records in all sections: then it is no broken message
+    rcode = dns.rcode.NOTIMP if opcode else dns.rcode.FORMERR
+    # No question; of the flags RD and the opcode; DO copied, version 0, no options.
+    front = packet[:2] + (0x8000 | opcode << 11 | RD | rcode).to_bytes(2) + bytes(7)
+    expected = front + (b"\1" + opt(1232, 0, 0x8000) if is_read else b"\0")
+    assert reply.packet == expected
+    assert reply.outcome == (Outcome.NOTIMP if opcode else Outcome.FORMERR)
+
+
+@pytest.mark.parametrize("size", [4095, 4096, 4097, 65534, 65535])
+@pytest.mark.parametrize("name", [f"3.2.0.192.{ZONE}", ZONE])
+def test_a_padded_query_of_any_size_is_answered(snapshot: Snapshot, size: int, name: str) -> None:
+    packet = padded(name, size)
+    assert len(packet) == size
+    _, answer = send(snapshot, packet, tcp=True)
+    assert answer.rcode() == dns.rcode.NOERROR
+    assert answer.edns == 0
 
 
 FLAGS = [0, RD, 0x0010, 0x0020, 0x0040, 0x0080, 0x0200, 0x0400, 0x000F, 0x07FF]

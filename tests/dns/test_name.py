@@ -34,6 +34,7 @@ def test_what_a_name_means(parse: Callable[[str], str], text: str, name: str) ->
         (parse_name, ".org", "a domain name has no empty label"),
         (parse_name, "org..", "a domain name has no empty label"),
         (parse_name, "a" * 64, "label aaaaaaaaaaaaaaaaaaaa... is longer than 63 characters"),
+        (parse_name, "a" * 40 + "\x1b[2J" + "a" * 40, NAME),  # nothing of it is shown
         (parse_name, "-a.org", NAME),
         (parse_name, "a*.org", NAME),
         (parse_name, "a\n.org", NAME),

@@ -16,11 +16,12 @@ import pytest
 
 from dnsbl_server.answer import _outcome
 from dnsbl_server.answer._directory import Directory
+from dnsbl_server.answer.respond import respond
 from dnsbl_server.answer.snapshot import Snapshot
 from dnsbl_server.engine._view import MAX_QUERY, Engine
 from dnsbl_server.engine._worker import Worker
 from dnsbl_server.engine.service import _KIND_OF_TYPE
-from tests.asking import header, name_of, opt, plain, question
+from tests.asking import header, name_of, opt, padded, plain, question
 from tests.serving import PATIENCE
 
 ZONE = "bl.example.org"
@@ -271,6 +272,21 @@ def test_a_query_that_is_cut_off_is_not_answered_as_if_it_were_whole(
         over_tcp = running.engine.answer(whole + bytes(more), time.time())
         assert over_tcp is not None
         assert over_tcp[3] & 15 == 1
+
+
+@pytest.mark.parametrize("size", [MAX_QUERY, MAX_QUERY + 1, 65535])
+def test_a_query_over_tcp_may_have_any_size(snapshot: Snapshot, size: int) -> None:
+    engine = Engine(1, _KIND_OF_TYPE)
+    engine.adopt(directory_of(snapshot), None)
+    packet = padded(f"1.2.0.192.{ZONE}", size)
+    assert engine.answer(packet, 0.0) == respond(snapshot, packet, 0.0, True).packet
+    # The one behind it finds nothing of it.
+    assert engine.answer(LISTED, 0.0) == respond(snapshot, LISTED, 0.0, True).packet
+
+
+def test_more_than_a_message_over_tcp_is_refused() -> None:
+    with pytest.raises(ValueError, match="longer than a message"):
+        Engine(1, _KIND_OF_TYPE).answer(bytes(65536), 0.0)
 
 
 @pytest.mark.parametrize("capacity", [0, 3, 7])

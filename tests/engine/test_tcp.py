@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from dnsbl_server.engine.tcp import _LAST_WORK, TcpConnection, TcpConnections, TcpLimits, _OpenConnections
 from tests.answers import BIG_TEXTS, CASES, HEADER, MALFORMED, Case, framed, message, reverse, unframed
+from tests.asking import padded
 from tests.serving import PATIENCE, ServerProcess, needs_ipv6
 
 pytestmark = pytest.mark.server
@@ -206,9 +207,15 @@ def test_message_without_a_header_ends_the_connection(server: ServerProcess, siz
         assert bystander.is_answered()
 
 
-@pytest.mark.parametrize("size", [4096, 4097, 65535])
-def test_longest_message_is_read(server: ServerProcess, size: int) -> None:
+@pytest.mark.parametrize("size", [4096, 4097, 65534, 65535])
+@pytest.mark.parametrize("name", [reverse("192.0.2.7"), "bl.test"])
+def test_a_query_may_have_any_size(server: ServerProcess, size: int, name: str) -> None:
     with Client(server) as client:
+        client.send(framed(*[padded(name, size)] * 3))
+        for _ in range(3):
+            answer = dns.message.from_wire(client.receive())
+            assert answer.rcode() == dns.rcode.NOERROR
+            assert answer.answer
         client.send(framed(message().ljust(size, b"\0")))
         assert dns.message.from_wire(client.receive()).rcode() == dns.rcode.FORMERR
         assert client.is_answered()
