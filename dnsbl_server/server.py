@@ -16,7 +16,7 @@ from contextlib import AsyncExitStack, ExitStack
 
 from dnsbl_server import __version__
 from dnsbl_server.answer.snapshot import Identity
-from dnsbl_server.config import DEFAULT_LISTEN, Settings
+from dnsbl_server.config import DEFAULT_LISTEN, DEFAULT_METRICS, Settings
 from dnsbl_server.endpoint import Endpoint
 from dnsbl_server.engine.binding import BoundSockets, bind_sockets
 from dnsbl_server.engine.metrics import QueryCollector
@@ -34,6 +34,8 @@ from dnsbl_server.supply.reload import Reloader
 log = logging.getLogger(__name__)
 
 _BACKLOG = 1024
+# What binding says where an address, or its whole family, is not there.
+_MISSING = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 _SPARE_DESCRIPTORS = 4000  # for some 1000 zones
 
 
@@ -70,7 +72,9 @@ class Server:
         with ExitStack() as sockets:
             bound = [each for endpoint in settings.listen if (each := self._bind(endpoint, sockets)) is not None]
             if not bound:
-                raise StartError("no address to listen on is there")
+                raise StartError(
+                    "this machine has neither an IPv4 nor an IPv6 loopback address; name one with --listen"
+                )
             async with AsyncExitStack() as stack:
                 await self._serve(bound, sockets, stack)
 
@@ -111,9 +115,9 @@ class Server:
         try:
             bound = bind_sockets(endpoint, self._threads, self._settings.receive_buffer)
         except OSError as error:
-            is_missing = error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
-            if is_missing and self._settings.listen == DEFAULT_LISTEN and endpoint == DEFAULT_LISTEN[1]:
-                log.warning("this machine has no IPv6 loopback address; not listening on %s", endpoint)
+            if error.errno in _MISSING and self._settings.listen == DEFAULT_LISTEN:
+                family = "IPv6" if ":" in endpoint.address else "IPv4"
+                log.warning("this machine has no %s loopback address; not listening on %s", family, endpoint)
                 return None
             raise StartError(_cannot_listen(endpoint, "DNS", error)) from error
         sockets.callback(bound.close)
@@ -134,6 +138,11 @@ class Server:
         try:
             metrics = MetricsServer(endpoint, collectors, self.ready.is_set, __version__)
         except OSError as error:
+            if error.errno in _MISSING and endpoint == DEFAULT_METRICS:
+                other = Endpoint("::1", endpoint.port)
+                log.warning("this machine has no IPv4 loopback address; metrics are on %s instead", other)
+                self._serve_metrics(other, reloader, stack)
+                return
             raise StartError(_cannot_listen(endpoint, "metrics", error)) from error
         stack.callback(metrics.close)
         self.metrics_endpoint = metrics.endpoint

@@ -15,7 +15,7 @@ from dnsbl_server.cli.console import show_problems
 from dnsbl_server.config import Settings, parse_metrics, read_settings
 from dnsbl_server.endpoint import parse_endpoint
 from dnsbl_server.log import logging_to_stderr
-from dnsbl_server.model.problem import Problems
+from dnsbl_server.model.problem import Problems, printable
 from dnsbl_server.server import Server, StartError
 
 log = logging.getLogger(__name__)
@@ -79,4 +79,4 @@ def _show_start_error(error: StartError, problems: Problems, settings: Settings)
             log.error("%s", error)
     else:
         show_problems(problems)
-        click.echo(f"dnsbl-server: {error}", err=True)
+        click.echo(f"dnsbl-server: {printable(str(error))}", err=True)
