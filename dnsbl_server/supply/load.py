@@ -1,10 +1,9 @@
 """Zone files on disk to compiled zones, in one pass.
 
-Owns which files are zone files, and the rules between zones. `check`, `lookup` and the loader process of the server all
+Owns the rules between zones. `check`, `lookup` and the loader process of the server all
 go through `load_zones`. Whatever goes wrong is a problem; only a bug raises.
 """
 
-import os
 import time
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -14,7 +13,7 @@ from dnsbl_server.compiler.rib import ZoneRib
 from dnsbl_server.dns.reversed import parse_reversed
 from dnsbl_server.model.problem import Place, Problems
 from dnsbl_server.model.zone import Zone
-from dnsbl_server.sources.files import Signature, reason_of, signature
+from dnsbl_server.sources.files import Signature, signature
 from dnsbl_server.sources.listkeys import Progress
 from dnsbl_server.sources.zonefile import ZoneFile, read_zone_file
 from dnsbl_server.table.table import ZoneTable
@@ -22,7 +21,6 @@ from dnsbl_server.table.table import ZoneTable
 # A file that changes while it is read is read again, this often and after so many seconds.
 _READ_ATTEMPTS = 5
 _READ_PAUSE = 0.1
-_SUFFIXES = (".yaml", ".yml")
 
 
 class CompiledZone(NamedTuple):
@@ -42,30 +40,6 @@ class LoadResult(NamedTuple):
     zones: dict[str, CompiledZone]
     problems: Problems
     sources: dict[str, dict[str, Signature]]
-
-
-def find_zone_files(paths: Iterable[str], problems: Problems) -> list[str]:
-    """The zone files that the paths mean: files as they are, directories with their *.yaml and *.yml files."""
-    found: dict[str, None] = {}
-    for path in paths:
-        if not os.path.isdir(path):
-            # A file that is named is wanted, there or not. Any other name is a directory that is missing now, and no
-            # file: so its zones are not taken for removed.
-            if os.path.lexists(path) or path.endswith(_SUFFIXES):
-                found[path] = None
-            else:
-                problems.error(Place(path), "", "no such directory or zone file")
-            continue
-        try:
-            names = sorted(os.listdir(path))
-        except OSError as error:
-            problems.error(Place(path), "", reason_of(error))
-            continue
-        files = [name for name in names if name.endswith(_SUFFIXES) and not name.startswith(".")]
-        if not files:
-            problems.error(Place(path), "", "the directory has no zone files (*.yaml, *.yml)")
-        found.update((os.path.join(path, name), None) for name in files)
-    return list(found)
 
 
 def load_zones(

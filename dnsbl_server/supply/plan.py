@@ -16,8 +16,12 @@ What is loaded after a look:
  7. one whose last load failed, when any other file is loaded or gone: that may have been in its way, or it in that
     file's (FAILED).
 What is taken out of service:
- 8. the zone of a file that is not there any more;
- 9. but none when a path could not be read, or has no zone files: then all files that were there before count as there.
+ 8. the zone of a file that was found in a directory, when the directory can be listed, has zone files, and has this
+    one no more. A file that was named by itself stays, whatever becomes of it: nobody said that its zone is to go;
+ 9. but a path of which no files can be told keeps those that it had, and gets no others: one that cannot be looked at
+    (missing, a link to nothing or to itself, no permission, a failing disk), a directory without zone files, and one
+    that is not what it was, a directory that has become a file or a file that has become a directory. It says nothing
+    of the files of other paths.
 When the next look is due:
 10. after the pause between two looks, or when the first load for an expiry is due (rules 4 and 5), whatever comes
     first. Hints of changes and requests bring further looks.
@@ -28,11 +32,13 @@ After a load that failed as a whole, with nothing learned of the files:
 14. a success makes the delays begin anew.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import os.path
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from dnsbl_server.sources.files import Signature
+from dnsbl_server.supply.paths import PathLook, directory_of
 
 # Rule 5.
 EXPIRY_SHARE = 10
@@ -75,21 +81,24 @@ class KnownFile:
 class Look:
     """What was seen of the files.
 
-    files: the zone files that the paths hold, in their order; is_complete: whether all paths could be read; versions:
-    the signatures of all files that known zone files were made from.
+    paths: what each path holds; versions: the signatures of all files that known zone files were made from.
     """
 
-    files: tuple[str, ...]
-    is_complete: bool
+    paths: tuple[PathLook, ...]
     versions: Mapping[str, Signature]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do after a look. load: the zone files to load, in their order, and why; gone: those that are gone."""
+    """What to do after a look.
+
+    load: the zone files to load, in their order, and why; gone: those that are gone; kept: the paths of which no files
+    can be told, and why (rule 9).
+    """
 
     load: Mapping[str, frozenset[Reason]]
     gone: tuple[str, ...] = ()
+    kept: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:
@@ -104,14 +113,35 @@ class Plan:
 
 def plan(known: Mapping[str, KnownFile], look: Look, now: float, is_forced: bool = False) -> Plan:
     """What to load and what is gone (rules 1 to 9). known: by zone file; now: seconds since 1970."""
-    files = look.files if look.is_complete else tuple(dict.fromkeys((*look.files, *known)))
-    present = set(files)
-    gone = tuple(path for path in known if path not in present)
+    files, kept = _present(known, look)
+    gone = tuple(path for path in known if path not in files)
     load = {path: _reasons(known.get(path), look.versions, now, is_forced) for path in files}
     if gone or any(load.values()):
         failed = {path for path, file in known.items() if not file.has_succeeded}
         load = {path: reasons | ({Reason.FAILED} if path in failed else set()) for path, reasons in load.items()}
-    return Plan({path: frozenset(reasons) for path, reasons in load.items() if reasons}, gone)
+    return Plan({path: frozenset(reasons) for path, reasons in load.items() if reasons}, gone, kept)
+
+
+def _present(known: Iterable[str], look: Look) -> tuple[dict[str, None], dict[str, str]]:
+    """The files that count as there, in order, and the paths of which none can be told (rules 8 and 9)."""
+    named = set(known)
+    inside: dict[str, list[str]] = {}
+    for file in known:
+        inside.setdefault(os.path.dirname(file), []).append(file)
+    files: dict[str, None] = {}
+    kept: dict[str, str] = {}
+    for each in look.paths:
+        itself = [each.path] if each.path in named else []
+        before = [*inside.get(directory_of(each.path), ()), *itself]
+        why = each.problem
+        if not why and each.is_directory and itself:
+            why = "was a zone file, and is a directory now"
+        elif not why and not each.is_directory and len(before) > len(itself):
+            why = "was a directory, and is none now"
+        if why:
+            kept[each.path] = why
+        files.update(dict.fromkeys(before if why else each.files))
+    return files, kept
 
 
 def _reasons(file: KnownFile | None, versions: Mapping[str, Signature], now: float, is_forced: bool) -> set[Reason]:

@@ -16,7 +16,7 @@ from typing import Protocol
 from dnsbl_server.model.problem import Problems, printable
 from dnsbl_server.sources.files import signature
 from dnsbl_server.supply.exchange import Job
-from dnsbl_server.supply.load import find_zone_files
+from dnsbl_server.supply.paths import find_zone_files, look_at_path
 from dnsbl_server.supply.plan import Backoff, KnownFile, Look, Plan, after_due_load, plan, seconds_to_next_look
 from dnsbl_server.supply.process import Delivery, LoaderError, LoaderProcess
 from dnsbl_server.supply.status import ZoneStatus, log_outcomes
@@ -67,7 +67,7 @@ class Reloader:
         self._watcher = Watcher(self._hint)
         self._wake = asyncio.Event()
         self._is_requested = False
-        self._unreadable: set[str] = set()
+        self._kept: Mapping[str, str] = {}
         # By zone file. Replaced as a whole, so that other threads may read it.
         self.statuses: Mapping[str, ZoneStatus] = {}
 
@@ -155,14 +155,13 @@ class Reloader:
     async def _look(self, is_forced: bool) -> None:
         """Look at the files, and do what the plan makes of it."""
         self._service.retire()
-        problems = Problems()
-        look = await asyncio.to_thread(look_at, self._paths, self._known, problems)
-        for problem in problems:
-            if str(problem) not in self._unreadable:
-                log.error("%s; its zones stay in service", problem)
-        self._unreadable = {str(problem) for problem in problems}
+        look = await asyncio.to_thread(look_at, self._paths, self._known)
         now = time.time()
         todo = plan(self._known, look, now, is_forced)
+        for path, why in todo.kept.items():
+            if self._kept.get(path) != why:
+                log.error("%s: %s; its zones stay in service", printable(path), why)
+        self._kept = todo.kept
         if not todo.is_empty:
             await self._carry_out(todo, now)
         if self._watcher.watch(self._directories()):
@@ -242,8 +241,7 @@ class Reloader:
         return directories_of([*self._paths, *inside, *sources])
 
 
-def look_at(paths: Sequence[str], known: Mapping[str, KnownFile], problems: Problems) -> Look:
+def look_at(paths: Sequence[str], known: Mapping[str, KnownFile]) -> Look:
     """Look at the zone files that the paths hold, and at what the known ones were made from."""
-    files = find_zone_files(paths, problems)
     sources = {source for file in known.values() for source in file.sources}
-    return Look(tuple(files), not problems.errors, {source: signature(source) for source in sources})
+    return Look(tuple(map(look_at_path, paths)), {source: signature(source) for source in sources})

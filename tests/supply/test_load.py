@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dnsbl_server.model.problem import Problems
 from dnsbl_server.supply import load as module
-from dnsbl_server.supply.load import LoadResult, find_zone_files, load_zones
+from dnsbl_server.supply.load import LoadResult, load_zones
 from dnsbl_server.table.table import ZoneTable
 from tests.conftest import NOW
 
@@ -36,54 +35,6 @@ def _said(result: LoadResult, folder: Path) -> list[str]:
 
 def _serial(result: LoadResult, path: Path) -> int:
     return ZoneTable(result.zones[str(path)].compiled.table).info.serial
-
-
-def test_a_directory_means_its_yaml_files(tmp_path: Path) -> None:
-    for name in ("b.yaml", "a.yml", ".hidden.yaml", ".#a.yml", "a.yml~", "c.yaml.bak", "README.md", "feed.txt", "yaml"):
-        (tmp_path / name).write_text("")
-    (tmp_path / "lists").mkdir()
-    (tmp_path / "lists" / "d.yaml").write_text("")
-    problems = Problems()
-    assert find_zone_files([str(tmp_path)], problems) == [str(tmp_path / "a.yml"), str(tmp_path / "b.yaml")]
-    assert find_zone_files([str(tmp_path), str(tmp_path / "b.yaml")], problems)[1:] == [str(tmp_path / "b.yaml")]
-    assert len(problems) == 0
-
-
-def test_a_file_is_taken_whatever_its_name(tmp_path: Path) -> None:
-    path = tmp_path / "zone.conf"
-    path.write_text(ZONE)
-    problems = Problems()
-    assert find_zone_files([str(path)], problems) == [str(path)]
-    assert _names(load_zones([str(path)], NOW, _quiet)) == ["bl.example.org"]
-
-
-def test_a_directory_without_zone_files_is_a_mistake(tmp_path: Path) -> None:
-    problems = Problems()
-    assert find_zone_files([str(tmp_path)], problems) == []
-    assert [str(problem) for problem in problems] == [f"{tmp_path}: the directory has no zone files (*.yaml, *.yml)"]
-
-
-def test_a_directory_that_may_not_be_read_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: str) -> list[str]:
-        raise PermissionError(13, "Permission denied", path)
-
-    monkeypatch.setattr(os, "listdir", refuse)
-    problems = Problems()
-    assert find_zone_files([str(tmp_path)], problems) == []
-    assert [str(problem) for problem in problems] == [f"{tmp_path}: permission denied"]
-
-
-def test_a_mounted_config_map_is_one_set_of_files(tmp_path: Path) -> None:
-    # Kubernetes: bl.yaml -> ..data/bl.yaml, ..data -> ..2026_11_23
-    data = tmp_path / "..2026_11_23"
-    data.mkdir()
-    (data / "bl.yaml").write_text(ZONE)
-    (tmp_path / "..data").symlink_to(data.name)
-    (tmp_path / "bl.yaml").symlink_to("..data/bl.yaml")
-    problems = Problems()
-    files = find_zone_files([str(tmp_path)], problems)
-    assert files == [str(tmp_path / "bl.yaml")]
-    assert _names(load_zones(files, NOW, _quiet)) == ["bl.example.org"]
 
 
 @pytest.mark.parametrize("name", ["bl.example.org", "BL.Example.ORG", "bl.example.org."])
