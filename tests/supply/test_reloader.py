@@ -3,10 +3,9 @@
 import asyncio
 import gc
 import logging
-import mmap
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -40,16 +39,12 @@ class FakeLoader(LoaderProcess):
         # Called after the files were read, and before the server hears of it.
         self.before_the_end: Callable[[], object] = lambda: None
 
-    def run(self, job: Job) -> Delivery:
+    def run(self, job: Job, before: Mapping[str, ZoneTable] | None = None) -> Delivery:
         self.calls.append(time.monotonic())
         if self.failures:
             raise self.failures.pop(0)
-        result = load_zones(job.files, time.time(), lambda path, count: None, job.served)
-        tables = []
-        for file, zone in result.zones.items():
-            descriptor = os.memfd_create("table")
-            os.write(descriptor, zone.compiled.table)
-            tables.append(SealedTable(file, ZoneTable(mmap.mmap(descriptor, 0)), descriptor, 0, 0))
+        result = load_zones(job.files, time.time(), lambda path, count: None, job.served, job.versions)
+        tables = [SealedTable(file, ZoneTable(zone.compiled.table), 0, 0) for file, zone in result.zones.items()]
         self.before_the_end()
         return Delivery(tuple(tables), result.problems, result.sources)
 
