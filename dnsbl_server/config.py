@@ -87,6 +87,7 @@ class Settings(BaseModel):
     tcp_idle_timeout: Annotated[Seconds, Field(ge=1, le=3600)] = 10
     receive_buffer: Annotated[int, Field(ge=4096, le=1 << 30)] = 4 << 20
     load_timeout: Annotated[Seconds, Field(ge=1, le=86400)] = 600
+    load_memory: Annotated[int, Field(ge=64 << 20)] | None = None
     poll_interval: Annotated[Seconds, Field(ge=1, le=86400)] = 10
 
 

@@ -27,6 +27,7 @@ from dnsbl_server.http.metrics import MetricsServer
 from dnsbl_server.model.problem import Problems
 from dnsbl_server.notify import ServiceManager
 from dnsbl_server.privileges import PrivilegeError, become_user
+from dnsbl_server.supply.limits import default_load_memory
 from dnsbl_server.supply.metrics import ZoneCollector
 from dnsbl_server.supply.process import LoaderError, LoaderProcess
 from dnsbl_server.supply.reload import Reloader
@@ -36,7 +37,10 @@ log = logging.getLogger(__name__)
 _BACKLOG = 1024
 # What binding says where an address, or its whole family, is not there.
 _MISSING = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
-_SPARE_DESCRIPTORS = 4000  # for some 1000 zones
+# For the metrics, a loader, watches, and what else is open; a zone needs none.
+_SPARE_DESCRIPTORS = 256
+# Seconds that a stop waits for a load to end, and for the files to be let go.
+_LOAD_PATIENCE = 2.5
 
 
 class StartError(RuntimeError):
@@ -50,8 +54,10 @@ class StartError(RuntimeError):
 class Server:
     """A server with its settings. `run` serves until `stop` is called."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, on_stop: Callable[[], None] = lambda: None) -> None:
+        """on_stop: called when a stop begins, by signal or otherwise."""
         self._settings = settings
+        self._on_stop = on_stop
         self._threads = settings.threads or len(os.sched_getaffinity(0))
         self.service = Service(self._threads, Identity(settings.version_text, settings.server_id))
         self.endpoints: list[Endpoint] = []
@@ -63,6 +69,8 @@ class Server:
 
     def stop(self) -> None:
         """Make `run` return."""
+        if not self._stop.is_set():
+            self._on_stop()
         self._stop.set()
 
     async def run(self) -> None:
@@ -80,7 +88,7 @@ class Server:
 
     async def _serve(self, bound: Sequence[BoundSockets], sockets: ExitStack, stack: AsyncExitStack) -> None:
         settings = self._settings
-        loader = LoaderProcess(settings.load_timeout)
+        loader = LoaderProcess(settings.load_timeout, settings.load_memory or default_load_memory())
         reloader = Reloader(settings.zones, self.service, loader, settings.poll_interval, self._notify_reload)
         self.reloader = reloader
         stack.push_async_callback(reloader.close)
@@ -171,6 +179,9 @@ class Server:
         stopping.cancel()
         if not loading.done():
             reloader.close_loader()
+            await asyncio.wait((loading,), timeout=_LOAD_PATIENCE)
+            # What hangs in a file system is left to itself.
+            loading.cancel()
             await asyncio.gather(loading, return_exceptions=True)
             return False
         try:
@@ -221,14 +232,14 @@ class Server:
 
 
 def _allow_descriptors(settings: Settings, threads: int) -> None:
-    """Let the process have the descriptors that its connections, threads and zones (four in a reload) can take."""
+    """Let the process have the descriptors that its connections and threads can take."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = settings.tcp_connections + threads * (len(settings.listen) + 2) + _SPARE_DESCRIPTORS
     allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < allowed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
     if allowed < wanted:
-        log.warning("only %d open files are allowed, %d may be needed; see ulimit -n", allowed, wanted)
+        log.warning("only %d open files are allowed, %d may be needed for connections; see ulimit -n", allowed, wanted)
 
 
 def _cannot_listen(endpoint: Endpoint, what: str, error: OSError) -> str:
