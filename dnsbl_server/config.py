@@ -7,7 +7,7 @@ line and column. Knows nothing of zones.
 from collections.abc import Mapping as AbstractMapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 
 from dnsbl_server.endpoint import Endpoint, parse_endpoint
 from dnsbl_server.model.problem import Place, Problems
@@ -16,9 +16,11 @@ from dnsbl_server.sources.files import open_regular, reason_of
 from dnsbl_server.sources.values import parse_duration, parse_printable
 
 _MAX_SIZE = 1 << 20
-
+# Sockets that a thread of the engine can have (engine/_worker).
+MAX_LISTEN = 256
 
 DEFAULT_LISTEN = (Endpoint("127.0.0.1", 5300), Endpoint("::1", 5300))
+DEFAULT_METRICS = Endpoint("127.0.0.1", 9353)
 
 
 def parse_metrics(text: str) -> Endpoint | None:
@@ -40,6 +42,13 @@ def _seconds(value: object) -> object:
 
 def _several(value: object) -> object:
     return (value,) if isinstance(value, str) else value
+
+
+def _few(value: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
+    if len(value) > MAX_LISTEN:
+        everywhere = "0.0.0.0:53 and [::]:53 are all addresses of the machine"
+        raise ValueError(f"at most {MAX_LISTEN} addresses, not {len(value)}; {everywhere}")
+    return value
 
 
 def _text(value: object) -> object:
@@ -64,8 +73,10 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     zones: Annotated[tuple[FileName, ...], BeforeValidator(_several), Field(min_length=1)] = ("zones",)
-    listen: Annotated[tuple[Listen, ...], BeforeValidator(_several), Field(min_length=1)] = DEFAULT_LISTEN
-    metrics: Annotated[Endpoint | None, BeforeValidator(_metrics)] = Endpoint("127.0.0.1", 9353)
+    listen: Annotated[tuple[Listen, ...], BeforeValidator(_several), Field(min_length=1), AfterValidator(_few)] = (
+        DEFAULT_LISTEN
+    )
+    metrics: Annotated[Endpoint | None, BeforeValidator(_metrics)] = DEFAULT_METRICS
     user: FileName | None = None
     threads: Annotated[int, Field(ge=1, le=256)] | None = None
     log_format: Literal["text", "json"] = "text"
@@ -76,6 +87,7 @@ class Settings(BaseModel):
     tcp_idle_timeout: Annotated[Seconds, Field(ge=1, le=3600)] = 10
     receive_buffer: Annotated[int, Field(ge=4096, le=1 << 30)] = 4 << 20
     load_timeout: Annotated[Seconds, Field(ge=1, le=86400)] = 600
+    load_memory: Annotated[int, Field(ge=64 << 20)] | None = None
     poll_interval: Annotated[Seconds, Field(ge=1, le=86400)] = 10
 
 

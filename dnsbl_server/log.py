@@ -1,7 +1,8 @@
 """The log: lines on standard error, as text or JSON.
 
 Owns their form, and that a log which nobody reads never holds up the answers: a thread of its own writes them, and
-lines that find the queue full are left out and counted.
+lines that find the queue full are left out and counted. A record is one line, with its traceback some more; whatever
+stands in it, names of files above all, no line holds a character that is not printable.
 """
 
 import json
@@ -15,6 +16,8 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from logging.handlers import QueueHandler
 from typing import Any
+
+from dnsbl_server.model.problem import printable
 
 # Lines that may wait to be written, and how long the end of the program waits for them, in seconds.
 _MAX_WAITING = 10000
@@ -73,15 +76,21 @@ def _time_of(record: logging.LogRecord) -> str:
     return datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{record.msecs:03.0f}Z"
 
 
+def _trace_of(formatter: logging.Formatter, record: logging.LogRecord) -> list[str]:
+    return (
+        [printable(line) for line in formatter.formatException(record.exc_info).split("\n")] if record.exc_info else []
+    )
+
+
 class _TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        trace = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
-        return f"{_time_of(record)} {record.levelname.lower():7} {record.getMessage()}{trace}"
+        lines = [f"{_time_of(record)} {record.levelname.lower():7} {printable(record.getMessage())}"]
+        return "\n".join([*lines, *_trace_of(self, record)])
 
 
 class _JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        line = {"time": _time_of(record), "level": record.levelname.lower(), "message": record.getMessage()}
+        line = {"time": _time_of(record), "level": record.levelname.lower(), "message": printable(record.getMessage())}
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            line["exception"] = "\n".join(_trace_of(self, record))
         return json.dumps(line)

@@ -18,14 +18,14 @@ class PrivilegeError(RuntimeError):
 def become_user(name: str | None) -> None:
     """Become another user for good, with its groups; without a name, stay the same. Raises PrivilegeError."""
     if name is None:
-        if os.geteuid() == 0:
-            log.warning("running as root; name a user to go on as, with --user or the setting user")
+        _warn_of_root()
         return
     try:
         user = pwd.getpwnam(name)
     except KeyError:
         raise PrivilegeError(f"there is no user {name}; make one, like: useradd --system {name}") from None
     if os.geteuid() == user.pw_uid:
+        _warn_of_root()
         return
     try:
         # In this order: once the user is another one, the groups cannot be changed any more.
@@ -41,3 +41,9 @@ def become_user(name: str | None) -> None:
         raise PrivilegeError(
             f"user {name} cannot run {sys.executable}; install the program where all users can read it"
         )
+
+
+def _warn_of_root() -> None:
+    """Say so where the process stays root, whether or not that was asked for."""
+    if os.geteuid() == 0:
+        log.warning("running as root; name another user to go on as, with --user or the setting user")

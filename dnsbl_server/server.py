@@ -16,7 +16,7 @@ from contextlib import AsyncExitStack, ExitStack
 
 from dnsbl_server import __version__
 from dnsbl_server.answer.snapshot import Identity
-from dnsbl_server.config import DEFAULT_LISTEN, Settings
+from dnsbl_server.config import DEFAULT_LISTEN, DEFAULT_METRICS, Settings
 from dnsbl_server.endpoint import Endpoint
 from dnsbl_server.engine.binding import BoundSockets, bind_sockets
 from dnsbl_server.engine.metrics import QueryCollector
@@ -27,6 +27,7 @@ from dnsbl_server.http.metrics import MetricsServer
 from dnsbl_server.model.problem import Problems
 from dnsbl_server.notify import ServiceManager
 from dnsbl_server.privileges import PrivilegeError, become_user
+from dnsbl_server.supply.limits import default_load_memory
 from dnsbl_server.supply.metrics import ZoneCollector
 from dnsbl_server.supply.process import LoaderError, LoaderProcess
 from dnsbl_server.supply.reload import Reloader
@@ -34,7 +35,12 @@ from dnsbl_server.supply.reload import Reloader
 log = logging.getLogger(__name__)
 
 _BACKLOG = 1024
-_SPARE_DESCRIPTORS = 4000  # for some 1000 zones
+# What binding says where an address, or its whole family, is not there.
+_MISSING = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+# For the metrics, a loader, watches, and what else is open; a zone needs none.
+_SPARE_DESCRIPTORS = 256
+# Seconds that a stop waits for a load to end, and for the files to be let go.
+_LOAD_PATIENCE = 2.5
 
 
 class StartError(RuntimeError):
@@ -48,8 +54,10 @@ class StartError(RuntimeError):
 class Server:
     """A server with its settings. `run` serves until `stop` is called."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, on_stop: Callable[[], None] = lambda: None) -> None:
+        """on_stop: called when a stop begins, by signal or otherwise."""
         self._settings = settings
+        self._on_stop = on_stop
         self._threads = settings.threads or len(os.sched_getaffinity(0))
         self.service = Service(self._threads, Identity(settings.version_text, settings.server_id))
         self.endpoints: list[Endpoint] = []
@@ -61,6 +69,8 @@ class Server:
 
     def stop(self) -> None:
         """Make `run` return."""
+        if not self._stop.is_set():
+            self._on_stop()
         self._stop.set()
 
     async def run(self) -> None:
@@ -70,13 +80,15 @@ class Server:
         with ExitStack() as sockets:
             bound = [each for endpoint in settings.listen if (each := self._bind(endpoint, sockets)) is not None]
             if not bound:
-                raise StartError("no address to listen on is there")
+                raise StartError(
+                    "this machine has neither an IPv4 nor an IPv6 loopback address; name one with --listen"
+                )
             async with AsyncExitStack() as stack:
                 await self._serve(bound, sockets, stack)
 
     async def _serve(self, bound: Sequence[BoundSockets], sockets: ExitStack, stack: AsyncExitStack) -> None:
         settings = self._settings
-        loader = LoaderProcess(settings.load_timeout)
+        loader = LoaderProcess(settings.load_timeout, settings.load_memory or default_load_memory())
         reloader = Reloader(settings.zones, self.service, loader, settings.poll_interval, self._notify_reload)
         self.reloader = reloader
         stack.push_async_callback(reloader.close)
@@ -111,9 +123,9 @@ class Server:
         try:
             bound = bind_sockets(endpoint, self._threads, self._settings.receive_buffer)
         except OSError as error:
-            is_missing = error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
-            if is_missing and self._settings.listen == DEFAULT_LISTEN and endpoint == DEFAULT_LISTEN[1]:
-                log.warning("this machine has no IPv6 loopback address; not listening on %s", endpoint)
+            if error.errno in _MISSING and self._settings.listen == DEFAULT_LISTEN:
+                family = "IPv6" if ":" in endpoint.address else "IPv4"
+                log.warning("this machine has no %s loopback address; not listening on %s", family, endpoint)
                 return None
             raise StartError(_cannot_listen(endpoint, "DNS", error)) from error
         sockets.callback(bound.close)
@@ -134,6 +146,11 @@ class Server:
         try:
             metrics = MetricsServer(endpoint, collectors, self.ready.is_set, __version__)
         except OSError as error:
+            if error.errno in _MISSING and endpoint == DEFAULT_METRICS:
+                other = Endpoint("::1", endpoint.port)
+                log.warning("this machine has no IPv4 loopback address; metrics are on %s instead", other)
+                self._serve_metrics(other, reloader, stack)
+                return
             raise StartError(_cannot_listen(endpoint, "metrics", error)) from error
         stack.callback(metrics.close)
         self.metrics_endpoint = metrics.endpoint
@@ -162,6 +179,9 @@ class Server:
         stopping.cancel()
         if not loading.done():
             reloader.close_loader()
+            await asyncio.wait((loading,), timeout=_LOAD_PATIENCE)
+            # What hangs in a file system is left to itself.
+            loading.cancel()
             await asyncio.gather(loading, return_exceptions=True)
             return False
         try:
@@ -212,14 +232,14 @@ class Server:
 
 
 def _allow_descriptors(settings: Settings, threads: int) -> None:
-    """Let the process have the descriptors that its connections, threads and zones (four in a reload) can take."""
+    """Let the process have the descriptors that its connections and threads can take."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = settings.tcp_connections + threads * (len(settings.listen) + 2) + _SPARE_DESCRIPTORS
     allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < allowed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
     if allowed < wanted:
-        log.warning("only %d open files are allowed, %d may be needed; see ulimit -n", allowed, wanted)
+        log.warning("only %d open files are allowed, %d may be needed for connections; see ulimit -n", allowed, wanted)
 
 
 def _cannot_listen(endpoint: Endpoint, what: str, error: OSError) -> str:

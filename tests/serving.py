@@ -3,6 +3,7 @@
 import ctypes
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -49,7 +50,7 @@ def state_of(task: Path) -> str:
 class ServerProcess:
     """`dnsbl-server serve` on free loopback ports, unless `listen` says otherwise. Use it as a context.
 
-    env: variables on top of those of the tests.
+    env: variables on top of those of the tests; descriptors: how many it may have open.
     """
 
     def __init__(
@@ -59,7 +60,14 @@ class ServerProcess:
         cwd: Path | None = None,
         env: dict[str, str] | None = None,
         is_bound_by_modes: bool = False,
+        descriptors: int | None = None,
     ) -> None:
+        def prepare() -> None:
+            if is_bound_by_modes:
+                _obey_modes()
+            if descriptors is not None:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+
         command = [sys.executable, "-m", "dnsbl_server", "serve", "--metrics", "127.0.0.1:0"]
         for endpoint in listen:
             command += ["--listen", endpoint]
@@ -69,7 +77,7 @@ class ServerProcess:
             text=True,
             cwd=cwd,
             env={**os.environ, **(env or {})},
-            preexec_fn=_obey_modes if is_bound_by_modes else None,
+            preexec_fn=prepare,
         )
         self.pid = self._process.pid
         self.log: list[str] = []

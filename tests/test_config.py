@@ -144,6 +144,7 @@ def test_flags_win_over_the_file_and_it_over_the_defaults(read: Read) -> None:
         ("listen: localhost:53\n", ["1:9: localhost:53: not ADDRESS:PORT"]),
         ("listen: [127.0.0.1:53, '::1:53']\n", ["1:24: ::1:53: an IPv6 address stands in brackets"]),
         ("listen: []\n", ["1:9: "]),
+        (f"listen: [{', '.join(['127.0.0.1:0'] * 257)}]\n", ["1:9: at most 256 addresses, not 257; "]),
         ("listen:\n", ["1:8: "]),
         ("listen: {a: b}\n", ["1:9: "]),
         ("listen: [[nowhere, 99999]]\n", ["1:10: "]),

@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "model": "",
     "endpoint": "",
     "notify": "",
-    "log": "",
+    "log": "model",
     "privileges": "",
     "dns": "model",
     "sources": "model, dns",

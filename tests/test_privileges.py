@@ -55,14 +55,23 @@ def test_the_groups_go_first_and_the_user_last(calls: list[tuple[object, ...]]) 
     ]
 
 
-def test_the_same_user_and_no_user_change_nothing(
-    calls: list[tuple[object, ...]], caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("name", [None, pwd.getpwuid(0).pw_name])
+def test_whoever_stays_root_is_warned(
+    calls: list[tuple[object, ...]], caplog: pytest.LogCaptureFixture, name: str | None
 ) -> None:
-    become_user(pwd.getpwuid(0).pw_name)
-    assert caplog.records == []
-    become_user(None)
+    become_user(name)
     assert calls == []
     assert "running as root" in caplog.text
+
+
+def test_the_same_user_who_is_not_root_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, calls: list[tuple[object, ...]], caplog: pytest.LogCaptureFixture
+) -> None:
+    nobody = pwd.getpwnam("nobody")
+    monkeypatch.setattr(os, "geteuid", lambda: nobody.pw_uid)
+    become_user("nobody")
+    become_user(None)
+    assert (calls, caplog.records) == ([], [])
 
 
 def test_a_user_that_is_not_there_is_an_error(calls: list[tuple[object, ...]]) -> None:

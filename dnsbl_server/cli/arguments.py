@@ -13,7 +13,8 @@ import click
 from dnsbl_server.cli.console import Progress
 from dnsbl_server.config import Settings
 from dnsbl_server.model.problem import Problems
-from dnsbl_server.supply.load import LoadResult, find_zone_files, load_zones
+from dnsbl_server.supply.load import LoadResult, load_zones
+from dnsbl_server.supply.paths import find_zone_files
 
 T = TypeVar("T")
 

@@ -1,11 +1,15 @@
 """`dnsbl-server serve`.
 
-Owns its options, and how a server that cannot start says so.
+Owns its options, how a server that cannot start says so, and that one that was told to stop has ended after
+`_STOP_PATIENCE`, whatever its clients and its disks do.
 """
 
 import asyncio
 import logging
+import os
 import sys
+import threading
+import time
 from typing import Any
 
 import click
@@ -15,10 +19,14 @@ from dnsbl_server.cli.console import show_problems
 from dnsbl_server.config import Settings, parse_metrics, read_settings
 from dnsbl_server.endpoint import parse_endpoint
 from dnsbl_server.log import logging_to_stderr
-from dnsbl_server.model.problem import Problems
+from dnsbl_server.model.problem import Problems, printable
 from dnsbl_server.server import Server, StartError
 
 log = logging.getLogger(__name__)
+
+# Seconds from the signal to the end of the process, and of those the ones that the log has for its last lines.
+_STOP_PATIENCE = 5.0
+_LOG_PATIENCE = 0.3
 
 
 @click.command()
@@ -68,7 +76,20 @@ def serve(paths: tuple[str, ...], config: str | None, **flags: Any) -> None:
 
 
 async def _run(settings: Settings) -> None:
-    await Server(settings).run()
+    await Server(settings, on_stop=_end_in_time).run()
+
+
+def _end_in_time() -> None:
+    """Have the process end with status 0 when the stop takes too long."""
+    threading.Thread(target=_end_late, daemon=True, name="end").start()
+
+
+def _end_late() -> None:
+    time.sleep(_STOP_PATIENCE - _LOG_PATIENCE)
+    running = ", ".join(each.name for each in threading.enumerate() if each is not threading.current_thread())
+    log.error("the stop takes too long, ending now; still running: %s", running)
+    time.sleep(_LOG_PATIENCE)
+    os._exit(0)
 
 
 def _show_start_error(error: StartError, problems: Problems, settings: Settings) -> None:
@@ -79,4 +100,4 @@ def _show_start_error(error: StartError, problems: Problems, settings: Settings)
             log.error("%s", error)
     else:
         show_problems(problems)
-        click.echo(f"dnsbl-server: {error}", err=True)
+        click.echo(f"dnsbl-server: {printable(str(error))}", err=True)

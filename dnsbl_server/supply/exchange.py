@@ -1,4 +1,4 @@
-"""What the server and a loader process say to each other: a job, and for each table a notice, and a report.
+"""What the server and a loader process say to each other: a job, notices of progress and of tables, and a report.
 
 Owns these values, their encoding (JSON) and their strict decoding: every field is there, has its type, and there is no
 other. Whatever was received, decoding returns a value or raises ExchangeError. Knows nothing of processes, sockets and
@@ -7,18 +7,19 @@ tables.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TypeVar
 
 from dnsbl_server.model.problem import Place, Problem, Problems
 from dnsbl_server.sources.files import Signature
+from dnsbl_server.supply.serial import ZoneVersion
 
 T = TypeVar("T")
 # Decodes a value; the text is the name of its field, for the error.
 Decoder = Callable[[object, str], T]
 
 _SIGNATURE_LENGTH = 5
-_TABLE, _REPORT = "table", "report"
+_PROGRESS, _TABLE, _REPORT = "progress", "table", "report"
 
 
 class ExchangeError(ValueError):
@@ -30,24 +31,31 @@ class Job:
     """What a loader process is to do.
 
     files: zone files to load; served: the zones in service, name to zone file, with which the new ones must agree;
-    tables: descriptors of the tables in service, by zone, behind whose serials the new ones do not go back.
+    versions: the last one of every zone that was in service since the start, by zone.
     """
 
     files: tuple[str, ...]
     served: Mapping[str, str]
-    tables: Mapping[str, int]
+    versions: Mapping[str, ZoneVersion]
 
 
 @dataclass(frozen=True)
 class TableNotice:
-    """Goes with the memory that holds a table.
+    """Goes with the memory that holds a table. file: the zone file."""
 
-    file: the zone file; added, removed: entries, compared with the table in service.
+    file: str
+
+
+@dataclass(frozen=True)
+class ProgressNotice:
+    """Comes without memory. file: the zone file that the loader is at; source: which of its files it begins with.
+
+    version: that file's signature.
     """
 
     file: str
-    added: int
-    removed: int
+    source: str
+    version: Signature
 
 
 @dataclass(frozen=True)
@@ -65,42 +73,46 @@ class Report:
 
 def encode_job(job: Job) -> bytes:
     """A job as bytes."""
-    return json.dumps({"files": job.files, "served": dict(job.served), "tables": dict(job.tables)}).encode()
+    return json.dumps({"files": job.files, "served": dict(job.served), "versions": dict(job.versions)}).encode()
 
 
 def decode_job(data: bytes) -> Job:
     """A job from bytes. Raises ExchangeError."""
-    fields = _object(_parse(data, "job"), "job", ("files", "served", "tables"))
+    fields = _object(_parse(data, "job"), "job", ("files", "served", "versions"))
     return Job(
         files=_array_of(_text)(fields["files"], "job.files"),
         served=_map_of(_text)(fields["served"], "job.served"),
-        tables=_map_of(_count)(fields["tables"], "job.tables"),
+        versions=_map_of(_version)(fields["versions"], "job.versions"),
     )
 
 
-def encode_notice(notice: TableNotice | ReportNotice) -> bytes:
+def encode_notice(notice: ProgressNotice | TableNotice | ReportNotice) -> bytes:
     """A notice as bytes."""
+    if isinstance(notice, ProgressNotice):
+        return json.dumps({"kind": _PROGRESS, **asdict(notice)}).encode()
     if isinstance(notice, ReportNotice):
         return json.dumps({"kind": _REPORT}).encode()
-    fields = {"kind": _TABLE, "file": notice.file, "added": notice.added, "removed": notice.removed}
-    return json.dumps(fields).encode()
+    return json.dumps({"kind": _TABLE, "file": notice.file}).encode()
 
 
-def decode_notice(data: bytes) -> TableNotice | ReportNotice:
+def decode_notice(data: bytes) -> ProgressNotice | TableNotice | ReportNotice:
     """A notice from bytes. Raises ExchangeError."""
     value = _parse(data, "notice")
     kind = value.get("kind") if isinstance(value, dict) else None
     if kind == _REPORT:
         _object(value, "notice", ("kind",))
         return ReportNotice()
-    fields = _object(value, "notice", ("kind", "file", "added", "removed"))
+    if kind == _PROGRESS:
+        fields = _object(value, "notice", ("kind", "file", "source", "version"))
+        return ProgressNotice(
+            file=_text(fields["file"], "notice.file"),
+            source=_text(fields["source"], "notice.source"),
+            version=_signature(fields["version"], "notice.version"),
+        )
+    fields = _object(value, "notice", ("kind", "file"))
     if kind != _TABLE:
-        raise ExchangeError(f"notice.kind: neither {_TABLE} nor {_REPORT}")
-    return TableNotice(
-        file=_text(fields["file"], "notice.file"),
-        added=_count(fields["added"], "notice.added"),
-        removed=_count(fields["removed"], "notice.removed"),
-    )
+        raise ExchangeError(f"notice.kind: none of {_PROGRESS}, {_TABLE} and {_REPORT}")
+    return TableNotice(_text(fields["file"], "notice.file"))
 
 
 def encode_report(report: Report) -> bytes:
@@ -195,6 +207,13 @@ def _count(value: object, field: str) -> int:
     if number < 0:
         raise ExchangeError(f"{field}: less than 0")
     return number
+
+
+def _version(value: object, field: str) -> ZoneVersion:
+    parts = _array_of(lambda value, field: (value, field))(value, field)
+    if len(parts) != len(ZoneVersion._fields):
+        raise ExchangeError(f"{field}: not a serial and a digest")
+    return ZoneVersion(_count(*parts[0]), _text(*parts[1]))
 
 
 def _problem(value: object, field: str) -> Problem:

@@ -1,11 +1,12 @@
 """Zone files on disk to compiled zones, in one pass.
 
-Owns which files are zone files, and the rules between zones. `check`, `lookup` and the loader process of the server all
+Owns the rules between zones. `check`, `lookup` and the loader process of the server all
 go through `load_zones`. Whatever goes wrong is a problem; only a bug raises.
 """
 
 import os
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -14,15 +15,17 @@ from dnsbl_server.compiler.rib import ZoneRib
 from dnsbl_server.dns.reversed import parse_reversed
 from dnsbl_server.model.problem import Place, Problems
 from dnsbl_server.model.zone import Zone
-from dnsbl_server.sources.files import Signature, reason_of, signature
+from dnsbl_server.sources.files import Signature, signature
 from dnsbl_server.sources.listkeys import Progress
 from dnsbl_server.sources.zonefile import ZoneFile, read_zone_file
-from dnsbl_server.table.table import ZoneTable
+from dnsbl_server.supply.serial import ZoneVersion, next_serial, serial_at
+from dnsbl_server.supply.way import steps_to
+from dnsbl_server.table.pack import info_of, with_serial
 
 # A file that changes while it is read is read again, this often and after so many seconds.
 _READ_ATTEMPTS = 5
 _READ_PAUSE = 0.1
-_SUFFIXES = (".yaml", ".yml")
+_CHANGED = 4  # in a signature: when the file was changed, renamed or linked, in nanoseconds
 
 
 class CompiledZone(NamedTuple):
@@ -36,36 +39,14 @@ class CompiledZone(NamedTuple):
 class LoadResult(NamedTuple):
     """What came of a load.
 
-    zones: the good ones, by zone file; sources: for every zone file, the files it was or would have been made from.
+    zones: the good ones, by zone file; sources: for every zone file, the files it was or would have been made from;
+    starved: the zone files for which there was not enough memory.
     """
 
     zones: dict[str, CompiledZone]
     problems: Problems
     sources: dict[str, dict[str, Signature]]
-
-
-def find_zone_files(paths: Iterable[str], problems: Problems) -> list[str]:
-    """The zone files that the paths mean: files as they are, directories with their *.yaml and *.yml files."""
-    found: dict[str, None] = {}
-    for path in paths:
-        if not os.path.isdir(path):
-            # A file that is named is wanted, there or not. Any other name is a directory that is missing now, and no
-            # file: so its zones are not taken for removed.
-            if os.path.lexists(path) or path.endswith(_SUFFIXES):
-                found[path] = None
-            else:
-                problems.error(Place(path), "", "no such directory or zone file")
-            continue
-        try:
-            names = sorted(os.listdir(path))
-        except OSError as error:
-            problems.error(Place(path), "", reason_of(error))
-            continue
-        files = [name for name in names if name.endswith(_SUFFIXES) and not name.startswith(".")]
-        if not files:
-            problems.error(Place(path), "", "the directory has no zone files (*.yaml, *.yml)")
-        found.update((os.path.join(path, name), None) for name in files)
-    return list(found)
+    starved: tuple[str, ...] = ()
 
 
 def load_zones(
@@ -73,47 +54,78 @@ def load_zones(
     now: float,
     progress: Progress,
     served: Mapping[str, str] | None = None,
-    previous: Mapping[str, ZoneTable] | None = None,
+    previous: Mapping[str, ZoneVersion] | None = None,
 ) -> LoadResult:
     """Read, check and compile zone files.
 
     now: seconds since 1970; served: the zones that are in service, name to zone file, with which the new ones must
-    agree; previous: the tables of those zones, behind whose serials the new ones do not go back.
+    agree; previous: the last version of every zone that was in service since the start.
     """
     problems = Problems()
-    read = {file: _read_settled(file, problems, progress) for file in files}
+    starved: list[str] = []
+    read = {file: _read_or_refuse(file, problems, progress, starved) for file in files}
     owners = _owners(read, served or {}, problems)
+    neighbours = _Neighbours(owners, read)
     zones: dict[str, CompiledZone] = {}
     for file, zone_file in read.items():
         zone = zone_file.zone
         if zone is None:
             continue
         found = Problems()
-        is_refused = zone_file.failed or owners.get(zone.name) != file or _is_hiding(zone, owners, read, problems)
+        is_refused = zone_file.failed or owners.get(zone.name) != file or neighbours.is_hiding(zone, problems)
         rib = ZoneRib(zone, found)
         before = (previous or {}).get(zone.name)
-        serial = max(_serial(zone_file.sources), before.info.serial if before else 0)
+        serial = next_serial(_serial(zone, zone_file.sources, now), before)
         try:
+            progress(file, 0)
             # One that is refused already is looked through all the same: one run shows all problems.
             compiled = compile_zone(rib, serial, now, found, zone_file.sources)
+            if before is not None and compiled is not None and info_of(compiled.table).digest == before.digest:
+                compiled = compiled._replace(table=with_serial(compiled.table, before.serial))
         except Exception as error:
             # A zone that the compiler cannot take must not keep the others from being loaded.
             if not is_refused:
-                found.error(zone.place, zone.name, f"cannot be compiled: {type(error).__name__}: {error}")
+                found.error(zone.place, zone.name, f"cannot be compiled: {_reason(error)}")
+            if isinstance(error, MemoryError):
+                starved.append(file)
             compiled = None
         problems.extend(found)
         if compiled is not None and not is_refused and not found.errors:
             zones[file] = CompiledZone(zone, rib, compiled)
+    files_of = {compiled_zone.zone.name: file for file, compiled_zone in zones.items()}
     for name, owner in (served or {}).items():
-        if owner in read and owner not in zones:
-            # It goes on serving what it had, whatever name its new content has.
-            for file, compiled_zone in list(zones.items()):
-                if compiled_zone.zone.name == name:
-                    problems.error(
-                        compiled_zone.zone.place, name, f"two files for one zone, the other is {Place(owner)}"
-                    )
-                    del zones[file]
-    return LoadResult(zones, problems, {file: zone_file.sources for file, zone_file in read.items()})
+        if owner in read and owner not in zones and name in files_of:
+            # The owner goes on serving what it had, whatever name its new content has.
+            problems.error(
+                zones.pop(files_of[name]).zone.place, name, f"two files for one zone, the other is {Place(owner)}"
+            )
+    sources = {file: zone_file.sources for file, zone_file in read.items()}
+    return LoadResult(zones, problems, sources, tuple(starved))
+
+
+def _read_or_refuse(file: str, problems: Problems, progress: Progress, starved: list[str]) -> ZoneFile:
+    """Read a zone file; one that the reader cannot take must not keep the others from being loaded."""
+    sources = {file: signature(file)}
+
+    def note(path: str, count: int) -> None:
+        if count == 0:
+            sources.setdefault(path, signature(path))
+        progress(path, count)
+
+    try:
+        note(file, 0)
+        return _read_settled(file, problems, note)
+    except Exception as error:
+        if isinstance(error, MemoryError):
+            starved.append(file)
+        problems.error(Place(file), "", f"cannot be read: {_reason(error)}")
+        return ZoneFile(file, None, True, sources)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "it takes more memory than there is"
+    return f"{type(error).__name__}: {error}"
 
 
 def _read_settled(file: str, problems: Problems, progress: Progress) -> ZoneFile:
@@ -152,24 +164,53 @@ def _owners(read: Mapping[str, ZoneFile], served: Mapping[str, str], problems: P
     return owners
 
 
-def _is_hiding(zone: Zone, owners: Mapping[str, str], read: Mapping[str, ZoneFile], problems: Problems) -> bool:
-    """Whether one of two zones has a name like a reversed address below the other, whose listings it would hide.
+class _Neighbours:
+    """The zones that a name may be above or below, so that one would hide listings of the other."""
 
-    Of two zones in one load the lower one is refused; of two others the one that is not in service yet.
-    """
-    for other, file in owners.items():
-        pairs = [(zone.name, other)] if file in read else [(zone.name, other), (other, zone.name)]
-        for below, above in pairs:
-            if below.endswith("." + above):
-                address, partial = parse_reversed(below.removesuffix("." + above).encode().split(b"."))
-                if address or partial:
-                    message = f"{below} would hide addresses of {above}: below a zone, a name needs a non-digit word"
-                    problems.error(zone.place, zone.name, message)
-                    return True
-    return False
+    def __init__(self, owners: Mapping[str, str], read: Mapping[str, ZoneFile]) -> None:
+        self._owners = owners
+        # Zones of other loads whose names begin like a reversed address, by the names that these are below.
+        self._below: dict[str, list[str]] = defaultdict(list)
+        for name, file in owners.items():
+            if file not in read:
+                for above in _names_above(name):
+                    self._below[above].append(name)
+
+    def is_hiding(self, zone: Zone, problems: Problems) -> bool:
+        """Whether one of two zones has a name like a reversed address below the other, whose listings it would hide.
+
+        Of two zones in one load the lower one is refused; of two others the one that is not in service yet.
+        """
+        for above in _names_above(zone.name):
+            if above in self._owners:
+                self._refuse(zone, zone.name, above, problems)
+                return True
+        for below in self._below.get(zone.name, ()):
+            self._refuse(zone, below, zone.name, problems)
+            return True
+        return False
+
+    @staticmethod
+    def _refuse(zone: Zone, below: str, above: str, problems: Problems) -> None:
+        message = f"{below} would hide addresses of {above}: below a zone, a name needs a non-digit word"
+        problems.error(zone.place, zone.name, message)
 
 
-def _serial(sources: Mapping[str, Signature]) -> int:
-    """The time of the newest source file, in seconds since 1970, as far as a serial can hold it."""
-    newest = max((known[3] // 1_000_000_000 for known in sources.values() if known), default=0)
-    return min(max(newest, 1), (1 << 32) - 1)
+def _names_above(name: str) -> list[str]:
+    """The names above, as far as what stands in front of them is a reversed address or a part of one."""
+    labels = name.split(".")
+    found = []
+    for at in range(1, len(labels)):
+        address, partial = parse_reversed([label.encode() for label in labels[:at]])
+        if address or partial:
+            found.append(".".join(labels[at:]))
+    return found
+
+
+def _serial(zone: Zone, sources: Mapping[str, Signature], now: float) -> int:
+    """The serial of a zone's last change, as far as its files and entries tell."""
+    changed = [known[_CHANGED] for known in sources.values() if known]
+    changed += (step.link_changed for source in sources for step in steps_to(os.path.abspath(source)))
+    of_entries = {id(entry.listing): entry.listing for each in zone.lists for entry in each.entries}
+    listings = [*of_entries.values(), *(own for each in zone.lists for file in each.files for own in file.listings)]
+    return serial_at(changed, (listing.expires_at for listing in listings), now)

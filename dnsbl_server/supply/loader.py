@@ -6,16 +6,18 @@ with it. Its other side is `process`. Imports nothing that it does not need: a s
 """
 
 import contextlib
+import errno
 import gc
 import os
 import socket
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
+from dnsbl_server.sources.files import signature
 from dnsbl_server.supply.exchange import (
     Job,
+    ProgressNotice,
     Report,
     ReportNotice,
     TableNotice,
@@ -24,11 +26,11 @@ from dnsbl_server.supply.exchange import (
     encode_report,
 )
 from dnsbl_server.supply.load import load_zones
-from dnsbl_server.supply.memory import create_sealed, map_memory
-from dnsbl_server.table.table import ZoneTable
+from dnsbl_server.supply.memory import create_sealed
 
 _NICE = 10
 _OOM_SCORE_ADJ = 1000  # the first to be killed (proc(5))
+_PAUSE = 0.01
 
 
 def main() -> None:
@@ -37,9 +39,8 @@ def main() -> None:
     gc.disable()
     _yield_to_the_server()
     job = decode_job(sys.stdin.buffer.read())
-    previous = {name: ZoneTable(map_memory(descriptor)) for name, descriptor in job.tables.items()}
     with socket.socket(fileno=sys.stdout.fileno()) as server:
-        _load_and_send(job, previous, server)
+        _load_and_send(job, server)
     # Freeing millions of objects one by one would take longer than making them.
     sys.stderr.flush()
     os._exit(0)
@@ -53,18 +54,39 @@ def _yield_to_the_server() -> None:
         Path("/proc/self/oom_score_adj").write_text(str(_OOM_SCORE_ADJ))
 
 
-def _load_and_send(job: Job, previous: Mapping[str, ZoneTable], server: socket.socket) -> None:
-    result = load_zones(job.files, time.time(), lambda path, count: None, job.served, previous)
+def _load_and_send(job: Job, server: socket.socket) -> None:
+    zone_files = frozenset(job.files)
+    at = ""
+
+    def tell(path: str, count: int) -> None:
+        """Tell the server which file is begun with, so that it knows what to leave out should this process fail."""
+        nonlocal at
+        if count == 0:
+            at = path if path in zone_files else at
+            server.send(encode_notice(ProgressNotice(at, path, signature(path))))
+
+    result = load_zones(job.files, time.time(), tell, job.served, job.versions)
+    for file in result.starved:
+        if len(job.files) > 1:
+            # By itself it may have memory enough.
+            tell(file, 0)
+            raise MemoryError
     for file, zone in result.zones.items():
-        table = zone.compiled.table
-        added, removed = ZoneTable(table).changes_since(previous.get(zone.zone.name))
-        _send(server, TableNotice(file, added, removed), table)
+        _send(server, TableNotice(file), zone.compiled.table)
     _send(server, ReportNotice(), encode_report(Report(result.problems, result.sources)))
 
 
 def _send(server: socket.socket, notice: TableNotice | ReportNotice, content: bytes) -> None:
     with create_sealed("dnsbl-table", content) as memory:
-        socket.send_fds(server, [encode_notice(notice)], [memory.fileno()])
+        while True:
+            try:
+                socket.send_fds(server, [encode_notice(notice)], [memory.fileno()])
+                return
+            except OSError as error:
+                # As many descriptors are on their way as one process may have: the server is about to take some.
+                if error.errno != errno.ETOOMANYREFS:
+                    raise
+                time.sleep(_PAUSE)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
 """Files in memory (memfd): how a table gets from the loader process to the server without a copy.
 
-Owns how they are made, sealed and opened. A sealed one cannot be changed or cut by anybody any more, so what has been
-checked once stays right, and reading it cannot fail. Knows nothing of what they hold.
+Owns how they are made, sealed and checked; `_mapping` maps them. A sealed one cannot be changed or cut by anybody any
+more, so what has been checked once stays right, and reading it cannot fail. Knows nothing of what they hold.
 """
 
 import fcntl
-import mmap
 import os
 from io import FileIO
 
@@ -31,11 +30,6 @@ def create_sealed(name: str, data: bytes) -> FileIO:
     memory = create_memory(name, data)
     fcntl.fcntl(memory, fcntl.F_ADD_SEALS, _SEALS)
     return memory
-
-
-def map_memory(descriptor: int) -> mmap.mmap:
-    """The content of a file in memory, for reading; it stays when the descriptor is closed."""
-    return mmap.mmap(descriptor, 0, mmap.MAP_SHARED, mmap.PROT_READ)
 
 
 def check_sealed(descriptor: int) -> None:

@@ -28,6 +28,9 @@ class ZoneCollector(Collector):
         loaded = GaugeMetricFamily(
             "dnsbl_zone_loaded_timestamp_seconds", "When the data in service was read", labels=zone
         )
+        newest = GaugeMetricFamily(
+            "dnsbl_zone_newest_source_timestamp_seconds", "When the newest of its files was written", labels=zone
+        )
         reloads = CounterMetricFamily("dnsbl_zone_reloads", "Loads of the zone, by result", labels=("zone", "result"))
         success = GaugeMetricFamily("dnsbl_zone_last_reload_success", "Whether the last load worked", labels=zone)
         duration = GaugeMetricFamily(
@@ -47,7 +50,8 @@ class ZoneCollector(Collector):
                 entries.add_metric((name, each.name, "ipv4"), each.v4)
                 entries.add_metric((name, each.name, "ipv6"), each.v6)
             serial.add_metric((name,), info.serial)
+            newest.add_metric((name,), status.newest_source)
             loaded.add_metric((name,), status.loaded_at)
             duration.add_metric((name,), status.duration)
             expired.add_metric((name,), info.expired)
-        yield from (entries, serial, loaded, reloads, success, duration, expired)
+        yield from (entries, serial, newest, loaded, reloads, success, duration, expired)

@@ -8,17 +8,31 @@ service in one step. A bad file never replaces a good one: a zone that does not 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, ParamSpec, Protocol, TypeVar
 
-from dnsbl_server.model.problem import Problems, printable
-from dnsbl_server.sources.files import signature
+from dnsbl_server.model.problem import Place, Problems, printable
+from dnsbl_server.sources.files import Signature, signature
+from dnsbl_server.supply.background import in_background
 from dnsbl_server.supply.exchange import Job
-from dnsbl_server.supply.load import find_zone_files
-from dnsbl_server.supply.plan import Backoff, KnownFile, Look, Plan, after_due_load, plan, seconds_to_next_look
-from dnsbl_server.supply.process import Delivery, LoaderError, LoaderProcess
+from dnsbl_server.supply.paths import find_zone_files, look_at_path
+from dnsbl_server.supply.plan import (
+    Backoff,
+    KnownFile,
+    Look,
+    Plan,
+    after_crash,
+    after_due_load,
+    batches_after,
+    first_batches,
+    plan,
+    seconds_to_next_look,
+)
+from dnsbl_server.supply.process import Delivery, LoaderError, LoaderProcess, LoaderWorkError
+from dnsbl_server.supply.serial import ZoneVersion
 from dnsbl_server.supply.status import ZoneStatus, log_outcomes
 from dnsbl_server.supply.watch import Watcher, directories_of
 from dnsbl_server.table.table import ZoneTable
@@ -30,6 +44,12 @@ _QUIET = 0.2
 _MAX_UNREST = 2.0
 # How long to wait after a loader that failed.
 RETRY = Backoff(first=2.0, longest=60.0)
+# Seconds after which a look at the files is worth a line in the log.
+_LOOK_PATIENCE = 10.0
+_MODIFIED = 3  # in a signature
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Service(Protocol):
@@ -40,6 +60,15 @@ class Service(Protocol):
 
     def retire(self) -> None:
         """Free the earlier tables that no thread answers from any more."""
+
+
+class _Step(NamedTuple):
+    """Files that were loaded together, and what came of them. started: on the monotonic clock."""
+
+    files: Sequence[str]
+    delivery: Delivery
+    started: float
+    has_crashed: bool = False
 
 
 class Reloader:
@@ -67,7 +96,10 @@ class Reloader:
         self._watcher = Watcher(self._hint)
         self._wake = asyncio.Event()
         self._is_requested = False
-        self._unreadable: set[str] = set()
+        self._look_patience = _LOOK_PATIENCE
+        self._kept: Mapping[str, str] = {}
+        # The last one of every zone that was in service, so that one that comes back goes on with its serial.
+        self._versions: dict[str, ZoneVersion] = {}
         # By zone file. Replaced as a whole, so that other threads may read it.
         self.statuses: Mapping[str, ZoneStatus] = {}
 
@@ -82,18 +114,17 @@ class Reloader:
     async def start(self) -> Problems:
         """The first load. With any error in the problems, nothing is in service. Raises LoaderError."""
         problems = Problems()
-        started = time.monotonic()
-        files = await asyncio.to_thread(find_zone_files, self._paths, problems)
+        files = await self._look_in_background(find_zone_files, self._paths, problems)
         if problems.errors:
             return problems
-        delivery = await self._load(files)
-        if delivery.problems.errors:
-            for table in delivery.tables:
-                table.close()
-            return delivery.problems
-        self._take(files, delivery, started)
-        self._watcher.watch(self._directories())
-        return delivery.problems
+        steps = [step async for step in self._load(files)]
+        for step in steps:
+            problems.extend(step.delivery.problems)
+        if not problems.errors:
+            for step in steps:
+                self._take(step)
+            self._watcher.watch(await self._look_in_background(self._directories))
+        return problems
 
     async def run(self) -> None:
         """Look at the files and load what has changed, until cancelled."""
@@ -155,80 +186,136 @@ class Reloader:
     async def _look(self, is_forced: bool) -> None:
         """Look at the files, and do what the plan makes of it."""
         self._service.retire()
-        problems = Problems()
-        look = await asyncio.to_thread(look_at, self._paths, self._known, problems)
-        for problem in problems:
-            if str(problem) not in self._unreadable:
-                log.error("%s; its zones stay in service", problem)
-        self._unreadable = {str(problem) for problem in problems}
+        look = await self._look_in_background(look_at, self._paths, self._known)
         now = time.time()
         todo = plan(self._known, look, now, is_forced)
+        for path, why in todo.kept.items():
+            if self._kept.get(path) != why:
+                log.error("%s: %s; its zones stay in service", printable(path), why)
+        self._kept = todo.kept
         if not todo.is_empty:
-            await self._carry_out(todo, now)
-        if self._watcher.watch(self._directories()):
+            await self._carry_out(todo, look, now)
+        if self._watcher.watch(await self._look_in_background(self._directories)):
             self._hint()
 
-    async def _carry_out(self, todo: Plan, planned_at: float) -> None:
-        started = time.monotonic()
-        files = list(todo.load)
-        delivery = await self._load(files, todo.gone)
-        for path in todo.due:
-            self._known[path] = after_due_load(self._known[path], planned_at, time.monotonic() - started)
-        self._take(files, delivery, started, todo.gone)
-
-    async def _load(self, files: list[str], gone: Sequence[str] = ()) -> Delivery:
-        if not files:
-            return Delivery((), Problems(), {})
-        in_service = {path: status.table for path, status in self.statuses.items() if status.table}
-        served = {self.statuses[path].name: path for path in in_service if path not in gone}
-        # With those of files that are gone: the zone may come back in another one, and its serial goes on.
-        tables = {self.statuses[path].name: table.descriptor for path, table in in_service.items()}
+    async def _look_in_background(self, look: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
+        """Look at files in a thread; when that takes long, say so once."""
+        looking = asyncio.create_task(in_background(look, *arguments, **keywords))
         try:
-            return await asyncio.to_thread(self._loader.run, Job(tuple(files), served, tables))
-        except LoaderError:
-            failed = {
-                path: replace(status, failures=status.failures + 1, last_succeeded=False)
-                for path, status in self.statuses.items()
-                if path in files
-            }
-            self._known.update({path: replace(self._known[path], has_succeeded=False) for path in failed})
-            self.statuses = {**self.statuses, **failed}
-            raise
+            done, _ = await asyncio.wait((looking,), timeout=self._look_patience)
+            if not done:
+                paths = ", ".join(map(printable, self._paths))
+                log.error("a file system does not answer (below %s, or of a list file); no zone is reloaded", paths)
+                await asyncio.wait((looking,))
+                log.info("the file system answers again")
+            return looking.result()
+        finally:
+            looking.cancel()
 
-    def _take(self, files: list[str], delivery: Delivery, started: float, gone: Sequence[str] = ()) -> None:
+    async def _carry_out(self, todo: Plan, look: Look, planned_at: float) -> None:
+        started = time.monotonic()
+        gone = todo.gone
+        try:
+            async for step in self._load(list(todo.load), gone, look.versions):
+                self._take(step, gone)
+                gone = ()
+        finally:
+            for path in todo.due:
+                if path in self._known:
+                    self._known[path] = after_due_load(self._known[path], planned_at, time.monotonic() - started)
+        if gone:
+            self._take(_Step((), Delivery((), Problems(), {}), started), gone)
+
+    async def _load(
+        self, files: list[str], gone: Sequence[str] = (), versions: Mapping[str, Signature] | None = None
+    ) -> AsyncIterator[_Step]:
+        """Load files, as far as possible together; what is there can be taken into service at each step.
+
+        versions: of all sources, as they were before.
+        """
+        before = {status.name: status.table.table for status in self.statuses.values() if status.table}
+        waiting = deque(first_batches(files, self._known))
+        failures = 0
+        while waiting:
+            batch = waiting.popleft()
+            started = time.monotonic()
+            try:
+                delivery = await in_background(self._loader.run, self._job(batch, gone), before)
+            except LoaderWorkError as failure:
+                failures += 1
+                if len(batch) > 1:
+                    log.warning("%s: %s; the others are loaded without it", printable(failure.file), failure)
+                    waiting.extendleft(reversed(batches_after(batch, failure.file, failures)))
+                    continue
+                yield _Step(batch, self._failed(batch[0], failure, versions or {}), started, has_crashed=True)
+            except LoaderError:
+                self._note_failure([*batch, *(path for each in waiting for path in each)])
+                raise
+            else:
+                yield _Step(batch, delivery, started)
+
+    def _job(self, files: Sequence[str], gone: Sequence[str]) -> Job:
+        left = set(gone)
+        served = {status.name: path for path, status in self.statuses.items() if status.table and path not in left}
+        return Job(tuple(files), served, self._versions)
+
+    def _failed(self, path: str, failure: LoaderWorkError, versions: Mapping[str, Signature]) -> Delivery:
+        """What there is of a file whose loader failed (rule 16)."""
+        problems = Problems()
+        problems.error(Place(path), "", f"cannot be loaded: {failure}")
+        known = self._known[path].sources if path in self._known else {}
+        sources = {source: versions.get(source) for source in known} | dict(failure.sources)
+        return Delivery((), problems, {path: sources})
+
+    def _note_failure(self, files: Sequence[str]) -> None:
+        """Note that a load has failed of which nothing was learned."""
+        failed = {
+            path: replace(self.statuses[path], failures=self.statuses[path].failures + 1, last_succeeded=False)
+            for path in files
+            if path in self.statuses
+        }
+        self._known.update({path: replace(self._known[path], has_succeeded=False) for path in failed})
+        self.statuses = {**self.statuses, **failed}
+
+    def _take(self, step: _Step, gone: Sequence[str] = ()) -> None:
         """Take what was loaded into service, in one step, and log what changed."""
+        left = set(gone)
         before = self.statuses
-        after = {path: status for path, status in before.items() if path not in gone}
-        tables = {table.file: table for table in delivery.tables}
-        duration = time.monotonic() - started
-        for path in files:
+        after = {path: status for path, status in before.items() if path not in left}
+        tables = {table.file: table for table in step.delivery.tables}
+        duration = time.monotonic() - step.started
+        for path in step.files:
             old = after.get(path, ZoneStatus())
             if path in tables:
-                after[path] = ZoneStatus(tables[path], time.time(), duration, old.successes + 1, old.failures, True)
+                counts = old.successes + 1, old.failures
+                newest = _newest(step.delivery.sources[path].values())
+                after[path] = ZoneStatus(tables[path], time.time(), duration, *counts, True, newest)
             else:
                 after[path] = replace(old, failures=old.failures + 1, last_succeeded=False)
-        in_service = [status.table for status in after.values() if status.table]
-        self._service.adopt([table.table for table in in_service])
+        if tables or left:
+            self._service.adopt([status.table.table for status in after.values() if status.table])
         self.statuses = after
-        known = {path: file for path, file in self._known.items() if path not in gone}
-        self._known = known | {path: self._know(path, delivery) for path in files}
-        for status in before.values():
-            if status.table and all(status.table is not table for table in in_service):
-                status.table.close()
-        for problem in delivery.problems:
+        for table in tables.values():
+            info = table.table.info
+            self._versions[info.zone] = ZoneVersion(info.serial, info.digest)
+        known = {path: file for path, file in self._known.items() if path not in left}
+        self._known = known | {path: self._know(path, step, duration) for path in step.files}
+        for problem in step.delivery.problems:
             log.log(logging.WARNING if problem.warning else logging.ERROR, "%s", problem)
-        for name, count in delivery.problems.left_out.items():
+        for name, count in step.delivery.problems.left_out.items():
             log.error("%s: %d more problems", printable(name), count)
-        log_outcomes(files, before, after)
+        log_outcomes(step.files, before, after)
 
-    def _know(self, path: str, delivery: Delivery) -> KnownFile:
+    def _know(self, path: str, step: _Step, duration: float) -> KnownFile:
         """What is known of a file that was loaded just now."""
+        file = self._known.get(path, KnownFile({}, has_succeeded=False))
+        sources = step.delivery.sources[path]
+        if step.has_crashed:
+            file = after_crash(file, sources, time.time(), duration)
+            log.info("%s: tried again in %.0f s, or once it changes", printable(path), file.retry_at - time.time())
+            return file
         status = self.statuses[path]
-        file = replace(
-            self._known.get(path, KnownFile({}, has_succeeded=False)),
-            sources=delivery.sources[path],
-            has_succeeded=status.last_succeeded,
-        )
+        file = replace(file, sources=sources, has_succeeded=status.last_succeeded, crashes=0)
         if status.table is None:
             return file
         info = status.table.table.info
@@ -242,8 +329,12 @@ class Reloader:
         return directories_of([*self._paths, *inside, *sources])
 
 
-def look_at(paths: Sequence[str], known: Mapping[str, KnownFile], problems: Problems) -> Look:
+def _newest(versions: Iterable[Signature]) -> float:
+    """When the newest of some files was written, in seconds since 1970."""
+    return max((version[_MODIFIED] / 1e9 for version in versions if version), default=0.0)
+
+
+def look_at(paths: Sequence[str], known: Mapping[str, KnownFile]) -> Look:
     """Look at the zone files that the paths hold, and at what the known ones were made from."""
-    files = find_zone_files(paths, problems)
     sources = {source for file in known.values() for source in file.sources}
-    return Look(tuple(files), not problems.errors, {source: signature(source) for source in sources})
+    return Look(tuple(map(look_at_path, paths)), {source: signature(source) for source in sources})

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from dnsbl_server.model.listing import format_time
+from dnsbl_server.model.problem import printable
 from dnsbl_server.supply.process import SealedTable
 
 log = logging.getLogger(__name__)
@@ -19,7 +20,8 @@ log = logging.getLogger(__name__)
 class ZoneStatus:
     """The state of a zone, or of a zone file that never loaded.
 
-    loaded_at: seconds since 1970; duration: of the last good load, in seconds; successes, failures: loads so far.
+    loaded_at: seconds since 1970; duration: of the last good load, in seconds; successes, failures: loads so
+    far; newest_source: when the newest of the files in service was written by its own account, in seconds since 1970.
     """
 
     table: SealedTable | None = None
@@ -28,6 +30,7 @@ class ZoneStatus:
     successes: int = 0
     failures: int = 0
     last_succeeded: bool = False
+    newest_source: float = 0.0
 
     @property
     def name(self) -> str:
@@ -55,7 +58,7 @@ def _log_outcome(path: str, before: ZoneStatus, after: ZoneStatus) -> None:
     table = after.table
     if not after.last_succeeded:
         if table is None:
-            log.error("%s: not loaded; it has never been in service", path)
+            log.error("%s: not loaded; it has never been in service", printable(path))
         else:
             since = format_time(datetime.fromtimestamp(int(after.loaded_at), UTC))
             log.error("zone %s: not reloaded; the version of %s stays in service", after.name, since)
@@ -63,7 +66,7 @@ def _log_outcome(path: str, before: ZoneStatus, after: ZoneStatus) -> None:
     assert table is not None
     took = f"in {after.duration:.2f} s, serial {table.table.info.serial}"
     if before.table is None or before.name != after.name:
-        log.info("zone %s: loaded %d entries from %s %s", after.name, after.entries, path, took)
+        log.info("zone %s: loaded %d entries from %s %s", after.name, after.entries, printable(path), took)
         return
     log.info(
         "zone %s: reloaded, %d -> %d entries (%d added, %d removed, %d expired) %s",

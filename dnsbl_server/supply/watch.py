@@ -10,14 +10,14 @@ import logging
 import os
 import stat
 from collections.abc import Callable, Iterable
-from pathlib import Path
+from contextlib import suppress
 
 from watchfiles import awatch
 
+from dnsbl_server.supply.way import steps_to
+
 log = logging.getLogger(__name__)
 
-# How many links are followed for one path, as the kernel does.
-_MAX_LINKS = 40
 _STEP_MS = 50
 
 # Directories by path, with device and inode: a directory that is replaced by another needs a new watch.
@@ -27,45 +27,25 @@ Directories = dict[str, tuple[int, int]]
 def directories_of(paths: Iterable[str]) -> Directories:
     """The directories in which something happens when one of the paths comes to mean something else."""
     found: Directories = {}
-    for path in paths:
-        for directory in _watch_points(os.path.join(os.getcwd(), path)):
-            try:
-                status = os.stat(directory)
-            except OSError:
+    for path in dict.fromkeys(map(_stand_in, paths)):
+        for step in steps_to(path):
+            if step.directory in found:
                 continue
-            found[directory] = status.st_dev, status.st_ino
+            with suppress(OSError):
+                status = os.stat(step.directory)
+                found[step.directory] = status.st_dev, status.st_ino
     return found
 
 
-def _watch_points(path: str) -> Iterable[str]:
-    for _ in range(_MAX_LINKS):
-        current = Path("/")
-        parts = Path(path).parts[1:]
-        for number, part in enumerate(parts):
-            if part == "..":
-                current = current.parent  # there is no link in it, so this is what the kernel does
-                continue
-            step = current / part
-            try:
-                mode = os.lstat(step).st_mode
-            except OSError:
-                yield str(current)
-                return
-            if stat.S_ISLNK(mode):
-                yield str(current)
-                try:
-                    target = os.readlink(step)
-                except OSError:
-                    return  # replaced just now: there will be another hint
-                path = str(current / target / Path(*parts[number + 1 :]))
-                break
-            if not stat.S_ISDIR(mode):
-                yield str(current)
-                return
-            current = step
-        else:
-            yield str(current)
-            return
+def _stand_in(path: str) -> str:
+    """An absolute path with the same way: for all files that are in one directory, and are no links, the same one."""
+    path = os.path.join(os.getcwd(), path)
+    try:
+        is_file = stat.S_ISREG(os.lstat(path).st_mode)
+    except (OSError, ValueError):
+        return path
+    # A name that cannot be in a directory.
+    return os.path.join(os.path.dirname(path), "*") if is_file else path
 
 
 class Watcher:

@@ -46,13 +46,14 @@ def count_changes(const uint8_t[::1] before, const uint8_t[::1] after):
     cdef size_t news = <size_t> after.shape[0] // SIZE
     cdef size_t added = 0, removed = 0
     cdef uint32_t old, new
-    while i < olds and j < news:
-        old = read(&before[SIZE * i])
-        new = read(&after[SIZE * j])
-        i += old <= new
-        j += new <= old
-        removed += old < new
-        added += new < old
+    with nogil:
+        while i < olds and j < news:
+            old = read(&before[SIZE * i])
+            new = read(&after[SIZE * j])
+            i += old <= new
+            j += new <= old
+            removed += old < new
+            added += new < old
     return added + (news - j), removed + (olds - i)
 
 
@@ -81,7 +82,7 @@ cdef uint64_t mix(uint64_t number) noexcept:
     return number ^ (number >> 31)
 
 
-cdef uint32_t read(const uint8_t *source) noexcept:
+cdef uint32_t read(const uint8_t *source) noexcept nogil:
     return source[0] | <uint32_t> source[1] << 8 | <uint32_t> source[2] << 16
 
 

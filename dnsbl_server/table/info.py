@@ -37,7 +37,8 @@ class TableInfo:
 
     zone: the name, without the final dot; ttl, negative_ttl: seconds; as_of: when the table was made, in seconds since
     1970; sources: the files that it was made from; lists: in the order of the zone file; expired: how many entries
-    were left out because they had expired; next_expiry: when the next one expires, in seconds since 1970, 0 is never.
+    were left out because they had expired; next_expiry: when the next one expires, in seconds since 1970, 0 is never;
+    digest: of all that is answered but the serial (`pack` makes it).
     """
 
     zone: str
@@ -52,6 +53,7 @@ class TableInfo:
     lists: tuple[ListInfo, ...]
     expired: int
     next_expiry: int
+    digest: str = ""
 
     @property
     def entries(self) -> int:
@@ -62,6 +64,14 @@ class TableInfo:
 def write_info(info: TableInfo) -> bytes:
     """The JSON section."""
     return json.dumps(asdict(info)).encode()
+
+
+def answered_part(info: TableInfo) -> bytes:
+    """What of it shows in answers, the serial aside."""
+    part = asdict(info)
+    for name in ("serial", "as_of", "sources", "expired", "next_expiry", "digest"):
+        del part[name]
+    return json.dumps(part).encode()
 
 
 def read_info(section: bytes) -> TableInfo:
@@ -181,4 +191,5 @@ _INFO = _record(
     lists=_tuple_of(_record(ListInfo, name=_text, v4=_whole(_MAX63), v6=_whole(_MAX63))),
     expired=_whole(_MAX63),
     next_expiry=_whole(_MAX63),
+    digest=_ascii,
 )

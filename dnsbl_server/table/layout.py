@@ -31,7 +31,7 @@ from dnsbl_server.model.apex import Soa
 from dnsbl_server.table._format import ADDRESS_BYTE
 
 MAGIC = b"DNSBLTAB"
-VERSION = 3
+VERSION = 4
 ADDRESS_MARK = chr(ADDRESS_BYTE)  # stands for the listed address in a text
 
 SECTIONS = (

@@ -1,16 +1,19 @@
-"""Writing a table: what the compiler made, put into the layout with a checksum.
+"""Writing a table: what the compiler made, put into the layout with a checksum and a digest of the content.
 
-Owns the order of writing, that equal texts stand in a table once, and the index over IPv4. Knows no listings.
+Owns the order of writing, how one table gets another serial, that equal texts stand in a table once, and the index over
+IPv4. Knows no listings.
 """
 
 import struct
 import zlib
 from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from hashlib import blake2b
 
 from dnsbl_server.dns.name import encode_name
-from dnsbl_server.table.info import TableInfo, write_info
+from dnsbl_server.table.info import TableInfo, answered_part, read_info, write_info
 from dnsbl_server.table.layout import (
     ANSWER,
     BODY,
@@ -18,12 +21,15 @@ from dnsbl_server.table.layout import (
     INDEX_BITS,
     MAGIC,
     SECTION,
+    SECTIONS,
     TEXT,
     VERSION,
     Answer,
     Intervals,
     encode_soa,
 )
+
+_Section = bytes | bytearray | memoryview | array  # type: ignore[type-arg]
 
 
 def pack(info: TableInfo, v4: Intervals, v6: Intervals, answers: Sequence[Answer], prints: bytes) -> bytes:
@@ -50,12 +56,32 @@ def pack(info: TableInfo, v4: Intervals, v6: Intervals, answers: Sequence[Answer
     ends = array("I", bytes(8 * len(firsts)))
     ends[0::2] = array("I", v4.lasts)
     ends[1::2] = v4.answers
-    sections = (
-        *(write_info(info), encode_name(info.zone), encode_soa(info.soa, info.serial, info.negative_ttl)),
-        *(_index(firsts), firsts, ends),
-        *v6,
-        *(offsets, records, texts, prints),
-    )
+    columns: list[_Section] = [_index(firsts), firsts, ends, *v6, offsets, records, texts, prints]
+    digest = blake2b(answered_part(info), digest_size=16)
+    for column in columns:
+        digest.update(len(column).to_bytes(8))
+        digest.update(column)
+    return _put_together(replace(info, digest=digest.hexdigest()), columns)
+
+
+def info_of(table: bytes) -> TableInfo:
+    """What a table says of its zone."""
+    offset, size = SECTION.unpack_from(table, HEADER.size)
+    return read_info(table[offset : offset + size])
+
+
+def with_serial(table: bytes, serial: int) -> bytes:
+    """The table with another serial."""
+    view = memoryview(table)
+    places = [SECTION.unpack_from(table, HEADER.size + number * SECTION.size) for number in range(len(SECTIONS))]
+    columns = [view[offset : offset + size] for offset, size in places[SECTIONS.index("index4") :]]
+    return _put_together(replace(info_of(table), serial=serial), columns)
+
+
+def _put_together(info: TableInfo, columns: Iterable[_Section]) -> bytes:
+    """The table of these columns, behind the sections that come from the info."""
+    soa = encode_soa(info.soa, info.serial, info.negative_ttl)
+    sections: list[_Section] = [write_info(info), encode_name(info.zone), soa, *columns]
     directory = bytearray()
     body: list[bytes | memoryview] = []
     size = BODY

@@ -9,7 +9,6 @@ import struct
 import zlib
 from bisect import bisect_right
 from collections.abc import Iterator
-from mmap import mmap
 
 from dnsbl_server.dns.name import encode_name
 from dnsbl_server.model.subject import Subject
@@ -38,7 +37,7 @@ _WRONG_SECTION = (LookupError, TypeError, ValueError, struct.error)
 class ZoneTable:
     """A table opened for lookups. The buffer is checked once, here, and must not change afterwards."""
 
-    def __init__(self, buffer: bytes | memoryview | mmap) -> None:
+    def __init__(self, buffer: bytes | memoryview) -> None:
         """Open a buffer. Raises TableError when it is damaged, too short, or of another version."""
         view = memoryview(buffer).toreadonly().cast("B")
         if len(view) < BODY:

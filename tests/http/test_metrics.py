@@ -174,7 +174,9 @@ def test_metrics_of_zones(server: ServerProcess, zones: Path) -> None:
     assert metric("dnsbl_zone_entries", zone="bl.test", list="traps", family="ipv6") == 1
     assert metric("dnsbl_zone_entries", zone="bl.test", list="dynamic", family="ipv4") == 1
     assert metric("dnsbl_zone_entries", zone="bl.test", list="dynamic", family="ipv6") == 0
-    assert metric("dnsbl_zone_serial", zone="bl.test") == int((zones / "bl.yaml").stat().st_mtime)
+    status = (zones / "bl.yaml").stat()
+    assert metric("dnsbl_zone_serial", zone="bl.test") == int(status.st_ctime)
+    assert metric("dnsbl_zone_newest_source_timestamp_seconds", zone="bl.test") == status.st_mtime_ns / 1e9
     assert 0 <= now - metric("dnsbl_zone_loaded_timestamp_seconds", zone="bl.test") < 3600
     assert metric("dnsbl_zone_reloads_total", zone="bl.test", result="success") == 1
     assert metric("dnsbl_zone_reloads_total", zone="bl.test", result="failure") == 0
@@ -208,6 +210,7 @@ def test_text_format(server: ServerProcess) -> None:
         "dnsbl_hits": "counter",
         "dnsbl_zone_entries": "gauge",
         "dnsbl_zone_serial": "gauge",
+        "dnsbl_zone_newest_source_timestamp_seconds": "gauge",
         "dnsbl_zone_loaded_timestamp_seconds": "gauge",
         "dnsbl_zone_reloads": "counter",
         "dnsbl_zone_last_reload_success": "gauge",

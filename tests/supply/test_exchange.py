@@ -12,6 +12,7 @@ from dnsbl_server.model.problem import MAX_PER_FILE, Place, Problem, Problems
 from dnsbl_server.supply.exchange import (
     ExchangeError,
     Job,
+    ProgressNotice,
     Report,
     ReportNotice,
     TableNotice,
@@ -22,6 +23,7 @@ from dnsbl_server.supply.exchange import (
     encode_notice,
     encode_report,
 )
+from dnsbl_server.supply.serial import ZoneVersion
 
 # Names as the system has them: any bytes, of which those that are no UTF-8 become lone surrogates.
 NAMES = st.text() | st.binary(max_size=20).map(lambda name: name.decode("utf-8", "surrogateescape"))
@@ -30,14 +32,15 @@ JOBS = st.builds(
     Job,
     files=st.lists(NAMES).map(tuple),
     served=st.dictionaries(NAMES, NAMES),
-    tables=st.dictionaries(NAMES, COUNTS),
+    versions=st.dictionaries(NAMES, st.builds(ZoneVersion, COUNTS, NAMES)),
 )
 PROBLEMS = st.builds(Problem, st.builds(Place, NAMES, COUNTS, COUNTS), NAMES, NAMES, st.booleans())
 SIGNATURES = st.none() | st.tuples(*[st.integers(-(1 << 70), 1 << 70)] * 5)
 SOURCES = st.dictionaries(NAMES, st.dictionaries(NAMES, SIGNATURES))
 
-JOB = {"files": ["a.yaml"], "served": {"a.example": "a.yaml"}, "tables": {"a.example": 3}}
-TABLE = {"kind": "table", "file": "a.yaml", "added": 1, "removed": 2}
+JOB = {"files": ["a.yaml"], "served": {"a.example": "a.yaml"}, "versions": {"a.example": [3, "00"]}}
+TABLE = {"kind": "table", "file": "a.yaml"}
+PROGRESS = {"kind": "progress", "file": "a.yaml", "source": "b", "version": [1, 2, 3, 4, 5]}
 PROBLEM = {"file": "a.yaml", "line": 1, "column": 2, "value": "x", "message": "wrong", "warning": False}
 REPORT = {
     "problems": [PROBLEM],
@@ -63,8 +66,8 @@ def test_a_job_comes_back(job: Job) -> None:
     assert decode_job(encode_job(job)) == job
 
 
-@given(st.builds(TableNotice, NAMES, COUNTS, COUNTS) | st.just(ReportNotice()))
-def test_a_notice_comes_back(notice: TableNotice | ReportNotice) -> None:
+@given(st.builds(TableNotice, NAMES) | st.builds(ProgressNotice, NAMES, NAMES, SIGNATURES) | st.just(ReportNotice()))
+def test_a_notice_comes_back(notice: ProgressNotice | TableNotice | ReportNotice) -> None:
     assert decode_notice(encode_notice(notice)) == notice
 
 
@@ -115,8 +118,8 @@ def test_a_missing_field_of_a_problem_is_named(field: str) -> None:
 @pytest.mark.parametrize(
     ("what", "value", "fields"),
     [
-        ("job", {**JOB, "more": 1}, "files, served, tables"),
-        ("notice", {**TABLE, "more": 1}, "kind, file, added, removed"),
+        ("job", {**JOB, "more": 1}, "files, served, versions"),
+        ("notice", {**TABLE, "more": 1}, "kind, file"),
         ("notice", {"kind": "report", "more": 1}, "kind"),
         ("report", {**REPORT, "more": 1}, "problems, left_out, sources"),
     ],
@@ -130,14 +133,17 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("job", {**JOB, "files": ["a", 1]}, "job.files[1]: not a text"),
     ("job", {**JOB, "served": []}, "job.served: not an object"),
     ("job", {**JOB, "served": {"a": None}}, "job.served['a']: not a text"),
-    ("job", {**JOB, "tables": {"a": "3"}}, "job.tables['a']: not a whole number"),
-    ("job", {**JOB, "tables": {"a": True}}, "job.tables['a']: not a whole number"),
-    ("job", {**JOB, "tables": {"a": -1}}, "job.tables['a']: less than 0"),
-    ("notice", {**TABLE, "kind": "other"}, "notice.kind: neither table nor report"),
-    ("notice", {**TABLE, "kind": ["table"]}, "notice.kind: neither table nor report"),
+    ("job", {**JOB, "versions": {"a": 3}}, "job.versions['a']: not an array"),
+    ("job", {**JOB, "versions": {"a": [3]}}, "job.versions['a']: not a serial and a digest"),
+    ("job", {**JOB, "versions": {"a": [True, ""]}}, "job.versions['a'][0]: not a whole number"),
+    ("job", {**JOB, "versions": {"a": [-1, ""]}}, "job.versions['a'][0]: less than 0"),
+    ("job", {**JOB, "versions": {"a": [1, 2]}}, "job.versions['a'][1]: not a text"),
+    ("notice", {**TABLE, "kind": "other"}, "notice.kind: none of progress, table and report"),
+    ("notice", {**TABLE, "kind": ["table"]}, "notice.kind: none of progress, table and report"),
     ("notice", {**TABLE, "file": 1}, "notice.file: not a text"),
-    ("notice", {**TABLE, "added": 1.0}, "notice.added: not a whole number"),
-    ("notice", {**TABLE, "removed": -1}, "notice.removed: less than 0"),
+    ("notice", {**PROGRESS, "source": 1}, "notice.source: not a text"),
+    ("notice", {**PROGRESS, "version": [1]}, "notice.version: not 5 numbers"),
+    ("notice", {**PROGRESS, "more": 1}, "notice: more fields than kind, file, source, version"),
     ("report", {**REPORT, "problems": {}}, "report.problems: not an array"),
     ("report", {**REPORT, "problems": [[]]}, "report.problems[0]: not an object"),
     ("report", {**REPORT, "left_out": {"a": None}}, "report.left_out['a']: not a whole number"),

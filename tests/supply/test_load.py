@@ -1,14 +1,19 @@
 """Loading zone files: which files they are, the rules between zones, serials, and all problems in one run."""
 
 import os
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from dnsbl_server.model.problem import Problems
+from dnsbl_server.sources.zonefile import read_zone_file
 from dnsbl_server.supply import load as module
-from dnsbl_server.supply.load import LoadResult, find_zone_files, load_zones
+from dnsbl_server.supply.load import LoadResult, load_zones
+from dnsbl_server.supply.serial import ZoneVersion
+from dnsbl_server.supply.way import Step
 from dnsbl_server.table.table import ZoneTable
 from tests.conftest import NOW
 
@@ -36,54 +41,6 @@ def _said(result: LoadResult, folder: Path) -> list[str]:
 
 def _serial(result: LoadResult, path: Path) -> int:
     return ZoneTable(result.zones[str(path)].compiled.table).info.serial
-
-
-def test_a_directory_means_its_yaml_files(tmp_path: Path) -> None:
-    for name in ("b.yaml", "a.yml", ".hidden.yaml", ".#a.yml", "a.yml~", "c.yaml.bak", "README.md", "feed.txt", "yaml"):
-        (tmp_path / name).write_text("")
-    (tmp_path / "lists").mkdir()
-    (tmp_path / "lists" / "d.yaml").write_text("")
-    problems = Problems()
-    assert find_zone_files([str(tmp_path)], problems) == [str(tmp_path / "a.yml"), str(tmp_path / "b.yaml")]
-    assert find_zone_files([str(tmp_path), str(tmp_path / "b.yaml")], problems)[1:] == [str(tmp_path / "b.yaml")]
-    assert len(problems) == 0
-
-
-def test_a_file_is_taken_whatever_its_name(tmp_path: Path) -> None:
-    path = tmp_path / "zone.conf"
-    path.write_text(ZONE)
-    problems = Problems()
-    assert find_zone_files([str(path)], problems) == [str(path)]
-    assert _names(load_zones([str(path)], NOW, _quiet)) == ["bl.example.org"]
-
-
-def test_a_directory_without_zone_files_is_a_mistake(tmp_path: Path) -> None:
-    problems = Problems()
-    assert find_zone_files([str(tmp_path)], problems) == []
-    assert [str(problem) for problem in problems] == [f"{tmp_path}: the directory has no zone files (*.yaml, *.yml)"]
-
-
-def test_a_directory_that_may_not_be_read_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: str) -> list[str]:
-        raise PermissionError(13, "Permission denied", path)
-
-    monkeypatch.setattr(os, "listdir", refuse)
-    problems = Problems()
-    assert find_zone_files([str(tmp_path)], problems) == []
-    assert [str(problem) for problem in problems] == [f"{tmp_path}: permission denied"]
-
-
-def test_a_mounted_config_map_is_one_set_of_files(tmp_path: Path) -> None:
-    # Kubernetes: bl.yaml -> ..data/bl.yaml, ..data -> ..2026_11_23
-    data = tmp_path / "..2026_11_23"
-    data.mkdir()
-    (data / "bl.yaml").write_text(ZONE)
-    (tmp_path / "..data").symlink_to(data.name)
-    (tmp_path / "bl.yaml").symlink_to("..data/bl.yaml")
-    problems = Problems()
-    files = find_zone_files([str(tmp_path)], problems)
-    assert files == [str(tmp_path / "bl.yaml")]
-    assert _names(load_zones(files, NOW, _quiet)) == ["bl.example.org"]
 
 
 @pytest.mark.parametrize("name", ["bl.example.org", "BL.Example.ORG", "bl.example.org."])
@@ -206,33 +163,79 @@ def test_one_problem_does_not_hide_another(
     assert sorted(text.split(": ")[0] for text in _said(load_texts(*texts), tmp_path)) == places
 
 
-def test_the_serial_is_the_time_of_the_newest_source(tmp_path: Path) -> None:
+def _version(result: LoadResult, path: Path) -> ZoneVersion:
+    info = ZoneTable(result.zones[str(path)].compiled.table).info
+    return ZoneVersion(info.serial, info.digest)
+
+
+def test_the_serial_is_the_time_at_which_the_files_came_to_their_places(tmp_path: Path) -> None:
     path, feed = tmp_path / "bl.yaml", tmp_path / "feed.txt"
+    (tmp_path / "older.txt").write_text("192.0.2.1\n")
     path.write_text("zone: bl.example\nfiles: [feed.txt]\n")
-    feed.write_text("192.0.2.1\n")
-    for mine, its, serial in [(1_700_000_000, 1_600_000_000, 1_700_000_000), (1_500_000_000, 1_600_000_000.9, 1.6e9)]:
-        os.utime(path, (mine, mine))
-        os.utime(feed, (its, its))
-        assert _serial(load_zones([str(path)], NOW, _quiet), path) == serial
+    feed.symlink_to("older.txt")
+    # Whatever the files say of themselves.
+    for name in (path, tmp_path / "older.txt"):
+        os.utime(name, (1000, 1 << 33))
+    newest = max(os.stat(name, follow_symlinks=False).st_ctime_ns for name in (path, feed, tmp_path / "older.txt"))
+    serial = _serial(load_zones([str(path)], time.time(), _quiet), path)
+    assert serial == newest // 1_000_000_000
+    # The clock is behind now: it is the time of the load.
+    assert _serial(load_zones([str(path)], 1_600_000_000.5, _quiet), path) == 1_600_000_000
 
 
-@pytest.mark.parametrize(("time", "serial"), [(0, 1), (-5, 1), (1 << 33, (1 << 32) - 1)])
-def test_any_time_of_a_file_makes_a_serial(time: int, serial: int, tmp_path: Path) -> None:
+def test_a_link_that_is_new_makes_a_serial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "bl.yaml"
     path.write_text(ZONE)
-    os.utime(path, (time, time))
-    assert _serial(load_zones([str(path)], NOW, _quiet), path) == serial
+    before = _serial(load_zones([str(path)], time.time(), _quiet), path)
+    monkeypatch.setattr(module, "steps_to", lambda path: [Step("/", (before + 5) * 1_000_000_000)])
+    assert _serial(load_zones([str(path)], before + 9, _quiet), path) == before + 5
 
 
-@pytest.mark.parametrize(("time", "serial"), [(1_600_000_000, 1_700_000_000), (1_800_000_000, 1_800_000_000)])
-def test_the_serial_never_goes_back(time: int, serial: int, tmp_path: Path) -> None:
+def test_an_expiry_makes_a_serial(tmp_path: Path) -> None:
+    path = tmp_path / "bl.yaml"
+    path.write_text(
+        "zone: bl.example.org\nentries:\n  - {net: 192.0.2.1, expires: 2099-01-01}\n"
+        "  - {net: 192.0.2.2, expires: 2099-01-03}\n"
+    )
+    noon = datetime(2099, 1, 2, 12, tzinfo=UTC).timestamp()
+    assert _serial(load_zones([str(path)], noon, _quiet), path) == datetime(2099, 1, 1, tzinfo=UTC).timestamp()
+
+
+def test_the_serial_grows_with_what_is_answered_and_not_otherwise(tmp_path: Path) -> None:
     path = tmp_path / "bl.yaml"
     path.write_text(ZONE)
-    os.utime(path, (1_700_000_000, 1_700_000_000))
-    before = ZoneTable(load_zones([str(path)], NOW, _quiet).zones[str(path)].compiled.table)
-    os.utime(path, (time, time))
-    after = load_zones([str(path)], NOW, _quiet, previous={"bl.example.org": before})
-    assert _serial(after, path) == serial
+    first = _version(load_zones([str(path)], NOW, _quiet), path)
+    before = ZoneVersion(first.serial + 1000, first.digest)
+    path.write_text(f"# a comment, and a new time\n{ZONE}")
+    same = load_zones([str(path)], NOW, _quiet, previous={"bl.example.org": before})
+    assert _version(same, path) == before
+    path.write_text(f"ttl: 77\n{ZONE}".replace("ttl: 5m\n", ""))
+    other = _version(load_zones([str(path)], NOW, _quiet, previous={"bl.example.org": before}), path)
+    assert other.serial == before.serial + 1
+    assert other.digest != before.digest
+
+
+@pytest.mark.parametrize("error", [OverflowError("too long"), MemoryError()])
+def test_a_file_that_the_reader_cannot_take_does_not_hold_up_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
+    for path in (good, bad):
+        path.write_text(ZONE)
+    read = read_zone_file
+
+    def refuse(path: str, *arguments: Any) -> Any:
+        if path == str(bad):
+            raise error
+        return read(path, *arguments)
+
+    monkeypatch.setattr(module, "read_zone_file", refuse)
+    result = load_zones([str(bad), str(good)], NOW, _quiet)
+    assert list(result.zones) == [str(good)]
+    (problem,) = result.problems.errors
+    assert str(problem).startswith(f"{bad}: cannot be read: ")
+    assert result.starved == ((str(bad),) if isinstance(error, MemoryError) else ())
+    assert result.sources.keys() == {str(bad), str(good)}
 
 
 def test_a_file_that_changes_while_it_is_read_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,14 +39,13 @@ def test_it_yields_the_processor_and_the_memory_to_the_server(tmp_path: Path, mo
     note = tmp_path / "note"
     (place / "sitecustomize.py").write_text(NOTE.format(file=str(note)))
     monkeypatch.setenv("PYTHONPATH", str(place))
-    (table,) = LoaderProcess(PATIENCE).run(Job((str(zone),), {}, {})).tables
-    table.close()
+    assert LoaderProcess(PATIENCE).run(Job((str(zone),), {}, {})).tables
     stands = json.loads(note.read_text())
     assert stands["nice"] == min(19, os.nice(0) + 10)
     assert stands["oom"] == "1000"
 
 
-@pytest.mark.parametrize("job", [b"", b"{}", b'{"files": "a", "served": {}, "tables": {}}'])
+@pytest.mark.parametrize("job", [b"", b"{}", b'{"files": "a", "served": {}, "versions": {}}'])
 def test_a_job_that_cannot_be_read_is_refused_with_the_reason(job: bytes) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "dnsbl_server.supply.loader"], input=job, capture_output=True, timeout=PATIENCE

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dnsbl_server.sources.files import Signature
+from dnsbl_server.supply.paths import PathLook
 from dnsbl_server.supply.plan import (
     EXPIRY_SHARE,
     Backoff,
@@ -27,7 +28,15 @@ GOOD = KnownFile({"a": OLD}, has_succeeded=True, made_at=NOW - 50)
 OTHER = KnownFile({"b": OLD}, has_succeeded=True, made_at=NOW - 50)
 BAD = KnownFile({"b": OLD}, has_succeeded=False, made_at=NOW - 50)
 FEED = KnownFile({"a": OLD, "feed": OLD}, has_succeeded=True, made_at=NOW - 50)
-UNREADABLE = False
+D1, D2 = KnownFile({"d/1": OLD}, True, NOW - 50), KnownFile({"d/2": OLD}, True, NOW - 50)
+
+
+def directory(path: str, names: str) -> PathLook:
+    return PathLook(path, tuple(f"{path}/{name}" for name in names.split()), True)
+
+
+def unreadable(path: str, is_directory: bool = False) -> PathLook:
+    return PathLook(path, (), is_directory, "why")
 
 
 def expiring(at: float, tried_at: float = 0.0, not_before: float = 0.0, has_succeeded: bool = True) -> KnownFile:
@@ -40,7 +49,10 @@ def ahead(has_succeeded: bool = True) -> KnownFile:
 
 
 class Case(NamedTuple):
-    """A rule, what is known, what is seen, and the plan: the reasons for each file, and what is gone."""
+    """A rule, what is known, what is seen, and the plan: the reasons for each file, what is gone, and what is kept.
+
+    Seen are the files of the working directory, unless `paths` says otherwise.
+    """
 
     rule: int
     known: dict[str, KnownFile]
@@ -48,13 +60,14 @@ class Case(NamedTuple):
     load: dict[str, set[Reason]]
     gone: str = ""
     versions: dict[str, Signature] = {}  # noqa: RUF012 - never changed; those that are not OLD
-    is_complete: bool = True
+    paths: tuple[PathLook, ...] = ()
+    kept: str = ""
     is_forced: bool = False
 
     def plan(self) -> Plan:
         sources = {source for file in self.known.values() for source in file.sources}
-        look = Look(tuple(self.files.split()), self.is_complete, dict.fromkeys(sources, OLD) | self.versions)
-        return plan(self.known, look, NOW, self.is_forced)
+        paths = self.paths or (PathLook("", tuple(self.files.split()), is_directory=True),)
+        return plan(self.known, Look(paths, dict.fromkeys(sources, OLD) | self.versions), NOW, self.is_forced)
 
 
 N, C, F, E, T, B = Reason.NEW, Reason.CHANGED, Reason.FORCED, Reason.EXPIRED, Reason.CLOCK, Reason.FAILED
@@ -91,10 +104,33 @@ CASES = [
     Case(7, {"a": GOOD, "b": BAD}, "b", {"b": {B}}, gone="a"),
     Case(8, {"a": GOOD, "b": OTHER}, "b", {}, gone="a"),
     Case(8, {"a": GOOD, "b": OTHER}, "", {}, gone="a b"),
-    Case(9, {"a": GOOD, "b": OTHER}, "", {}, is_complete=UNREADABLE),
-    Case(9, {"a": GOOD, "b": OTHER}, "b", {}, is_complete=UNREADABLE),
-    Case(9, {"a": GOOD}, "b", {"b": {N}}, is_complete=UNREADABLE),
-    Case(9, {"a": GOOD}, "", {"a": {C}}, versions={"a": None}, is_complete=UNREADABLE),
+    Case(8, {"d/1": D1, "d/2": D2}, "", {}, gone="d/2", paths=(directory("d", "1"),)),
+    Case(8, {"d/1": D1}, "", {"d/2": {N}}, gone="d/1", paths=(directory("d", "2"),)),
+    # One of two paths still has it.
+    Case(8, {"d/1": D1, "d/2": D2}, "", {}, paths=(directory("d", "1"), PathLook("d/2", ("d/2",)))),
+    # A file that was named by itself: there, missing, and without anything known of it.
+    Case(8, {"a": GOOD}, "", {}, paths=(PathLook("a", ("a",)),)),
+    Case(8, {"a": GOOD}, "", {"a": {C}}, versions={"a": None}, paths=(unreadable("a"),), kept="a"),
+    Case(8, {}, "", {"a": {N}}, paths=(PathLook("a", ("a",)),)),
+    Case(9, {"d/1": D1, "d/2": D2}, "", {}, paths=(unreadable("d"),), kept="d"),
+    Case(9, {"d/1": D1}, "", {"d/1": {C}}, versions={"d/1": None}, paths=(unreadable("d"),), kept="d"),
+    Case(9, {"d/1": D1}, "", {"d/1": {F}}, paths=(unreadable("d"),), kept="d", is_forced=True),
+    # A directory without zone files.
+    Case(9, {"d/1": D1}, "", {}, paths=(unreadable("d", is_directory=True),), kept="d"),
+    # A directory that has become a file, however it is written; and a file that has become a directory.
+    Case(9, {"d/1": D1}, "", {}, paths=(PathLook("d", ("d",)),), kept="d"),
+    Case(9, {"d/1": D1}, "", {}, paths=(PathLook("d/", ("d/",)),), kept="d/"),
+    Case(9, {"d": GOOD}, "", {}, paths=(directory("d", "1 2"),), kept="d"),
+    # Other paths lose and gain as ever.
+    Case(
+        9,
+        {"d/1": D1, "e/1": GOOD, "f": OTHER},
+        "",
+        {"e/2": {N}},
+        gone="e/1",
+        paths=(unreadable("d"), directory("e", "2"), PathLook("f", ("f",))),
+        kept="d",
+    ),
     # Several rules for one file, and for several files.
     Case(3, {"b": BAD}, "a b", {"a": {F, N}, "b": {F, B}}, is_forced=True),
     Case(4, {"a": expiring(NOW)}, "a", {"a": {E, C, F}}, versions={"a": NEW}, is_forced=True),
@@ -107,7 +143,10 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"rule {case.rule}")
 def test_what_is_loaded_and_why(case: Case) -> None:
     found = case.plan()
-    assert found == Plan({path: frozenset(reasons) for path, reasons in case.load.items()}, tuple(case.gone.split()))
+    load = {path: frozenset(reasons) for path, reasons in case.load.items()}
+    assert found == Plan(load, tuple(case.gone.split()), found.kept)
+    assert list(found.kept) == case.kept.split()
+    assert all(found.kept.values())
     # In the order in which the files were seen.
     assert list(found.load) == list(case.load)
     assert found.is_empty == (not case.load and not case.gone)
@@ -195,18 +234,19 @@ FILES = st.builds(
     known=st.dictionaries(st.sampled_from("abc"), FILES),
     files=st.lists(st.sampled_from("abcd"), unique=True),
     versions=st.fixed_dictionaries(dict.fromkeys("abcf", SIGNATURES)),
-    is_complete=st.booleans(),
+    is_readable=st.booleans(),
     is_forced=st.booleans(),
 )
 def test_combinations_of_rules(
     known: dict[str, KnownFile],
     files: list[str],
     versions: dict[str, Signature],
-    is_complete: bool,
+    is_readable: bool,
     is_forced: bool,
 ) -> None:
-    found = plan(known, Look(tuple(files), is_complete, versions), NOW, is_forced)
-    there = set(files) if is_complete else {*files, *known}
+    look = PathLook("", tuple(files), is_directory=True) if is_readable else unreadable("")
+    found = plan(known, Look((look,), versions), NOW, is_forced)
+    there = set(files) if is_readable else set(known)
     assert set(found.gone) == known.keys() - there
     assert found.load.keys() <= there
     assert all(found.load.values())
@@ -229,5 +269,6 @@ def test_combinations_of_rules(
         for path, file in known.items()
         if path in there
     }
-    still = plan(after, Look(tuple(path for path in there if path in after), True, versions), NOW)
+    look = PathLook("", tuple(path for path in there if path in after), is_directory=True)
+    still = plan(after, Look((look,), versions), NOW)
     assert still.is_empty

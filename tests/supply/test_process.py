@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import fcntl
 import gc
 import os
 import resource
@@ -22,10 +21,12 @@ from hypothesis import strategies as st
 import dnsbl_server
 from dnsbl_server.model.address import Address
 from dnsbl_server.supply import process
+from dnsbl_server.supply._mapping import map_memory
 from dnsbl_server.supply.exchange import ExchangeError, Job
 from dnsbl_server.supply.load import LoadResult, load_zones
 from dnsbl_server.supply.memory import MemoryFileError, create_sealed
 from dnsbl_server.supply.process import Delivery, LoaderError, LoaderProcess
+from dnsbl_server.supply.serial import ZoneVersion
 from dnsbl_server.table.layout import TableError
 from dnsbl_server.table.table import ZoneTable
 from tests.reloading import wait_until, zone_text
@@ -95,9 +96,9 @@ def test_the_tables_are_those_of_load(tmp_path: Path, zone_file: str) -> None:
     assert abs(made_at - time.time()) < LONG
     expected = load_zones(files, made_at, lambda path, count: None)
     for table in delivery.tables:
-        assert os.pread(table.descriptor, table.table.size + 1, 0) == expected.zones[table.file].compiled.table
-        assert table.table.info.zone == expected.zones[table.file].zone.name
-        table.close()
+        compiled = ZoneTable(expected.zones[table.file].compiled.table)
+        assert table.table.info == compiled.info
+        assert table.table.size == compiled.size
     assert delivery.sources == expected.sources
     assert not len(delivery.problems)
     assert [(table.added, table.removed) for table in delivery.tables] == [(3, 0), (2, 0)]
@@ -118,25 +119,36 @@ def test_problems_come_with_their_places(tmp_path: Path, zone_file: str) -> None
     assert any(line.startswith(f"{tmp_path / 'list.txt'}:2:1: 203.0.113.300: ") for line in shown)
     assert [problem.place.line for problem in delivery.problems.warnings] == [3]
     assert [table.file for table in delivery.tables] == [zone_file, str(warned)]
-    for table in delivery.tables:
-        table.close()
     assert delivery.sources == expected.sources
     assert delivery.sources[str(bad)].keys() == {str(bad), str(tmp_path / "list.txt"), str(tmp_path / "gone.txt")}
     assert delivery.sources[str(bad)][str(tmp_path / "gone.txt")] is None
     assert delivery.sources[str(tmp_path / "none.yaml")] == {str(tmp_path / "none.yaml"): None}
 
 
-def test_tables_are_sealed(zone_file: str) -> None:
+def test_a_table_is_read_only_and_needs_no_descriptor(zone_file: str) -> None:
+    gc.collect()
+    before = len(os.listdir("/proc/self/fd"))
     (table,) = run([zone_file]).tables
-    seals = fcntl.fcntl(table.descriptor, fcntl.F_GET_SEALS)
-    for seal in (fcntl.F_SEAL_WRITE, fcntl.F_SEAL_SHRINK, fcntl.F_SEAL_GROW, fcntl.F_SEAL_SEAL):
-        assert seals & seal
-    for change in (lambda: os.pwrite(table.descriptor, b"x", 0), lambda: os.ftruncate(table.descriptor, 0)):
-        with pytest.raises(PermissionError):
-            change()
-    table.close()
-    # The table outlives its descriptor.
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) == before
     assert table.table.find(Address(4, 0xC0000201), 0.0)
+    with create_sealed("table", b"content") as memory:
+        content = map_memory(memory.fileno())
+    assert bytes(content) == b"content"
+    assert content.readonly
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_mapping_ends_with_its_last_reader() -> None:
+    with create_sealed("a-name-of-its-own", bytes(1 << 20)) as memory:
+        content = map_memory(memory.fileno())
+    part = content[5:9]
+    del content
+    assert bytes(part) == bytes(4)
+    assert "a-name-of-its-own" in Path("/proc/self/maps").read_text()
+    del part
+    gc.collect()
+    assert "a-name-of-its-own" not in Path("/proc/self/maps").read_text()
 
 
 def test_changes_count_from_the_table_before(tmp_path: Path, zone_file: str) -> None:
@@ -144,11 +156,11 @@ def test_changes_count_from_the_table_before(tmp_path: Path, zone_file: str) -> 
     Path(zone_file).write_text(zone_text("192.0.2.0/24", "203.0.113.1", "203.0.113.2", '"2001:db8::/33"'))
     os.utime(zone_file, (1000, 1000))
     served = {"bl.example.org": zone_file}
-    (new,) = LoaderProcess(LONG).run(Job((zone_file,), served, {"bl.example.org": old.descriptor})).tables
+    version = ZoneVersion(old.table.info.serial + 1000, old.table.info.digest)
+    job = Job((zone_file,), served, {"bl.example.org": version})
+    (new,) = LoaderProcess(LONG).run(job, {"bl.example.org": old.table}).tables
     assert (new.added, new.removed) == (3, 2)
-    assert new.table.info.serial == old.table.info.serial, "the serial went back"
-    old.close()
-    new.close()
+    assert new.table.info.serial == version.serial + 1
 
 
 def test_another_file_for_a_served_zone_is_refused(tmp_path: Path, zone_file: str) -> None:
@@ -183,10 +195,10 @@ def test_changes_since(
 
 
 def test_good_runs_leave_nothing_behind(zone_file: str) -> None:
-    run([zone_file]).tables[0].close()
+    run([zone_file])
     with nothing_left():
         for _ in range(3):
-            run([zone_file]).tables[0].close()
+            run([zone_file])
 
 
 @pytest.mark.parametrize(
@@ -341,7 +353,7 @@ def send(notice, *descriptors):
     socket.send_fds(server, [notice if isinstance(notice, bytes) else json.dumps(notice).encode()], descriptors)
 
 def notice(file=job["files"][0]):
-    return {{"kind": "table", "file": file, "added": 1, "removed": 0}}
+    return {{"kind": "table", "file": file}}
 
 def table(number=0):
     from dnsbl_server.supply.load import load_zones
@@ -370,7 +382,16 @@ def hostile(loader_is: Callable[..., None]) -> Callable[[str], None]:
 @pytest.mark.parametrize(
     ("send", "said"),
     [
-        ('server.send(b"garbage")', "notice: without its memory"),
+        ('server.send(b"garbage")', "notice: not JSON"),
+        ("server.send(json.dumps(notice()).encode())", "notice: without its memory"),
+        (
+            'send({"kind": "progress", "file": job["files"][0], "source": "a", "version": None}, memory(b"x"))',
+            "with memory",
+        ),
+        (
+            'server.send(b\'{"kind": "progress", "file": "other.yaml", "source": "a", "version": null}\')',
+            "'other.yaml' is not to be loaded",
+        ),
         ('send(b"", memory(b"x"))', "notice: not JSON: "),
         ('send(b"garbage", memory(b"x"))', "notice: not JSON: "),
         ('send({}, memory(b"x"))', "notice.kind: missing"),
@@ -450,7 +471,7 @@ def test_a_table_that_no_descriptor_is_left_for_is_an_error() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs, nothing_left(), create_sealed("table", b"x") as memory:
         socket.send_fds(theirs, [b"{}"], [memory.fileno()])
-        with no_descriptor_left(), pytest.raises(ExchangeError, match="without its memory"):
+        with no_descriptor_left(), pytest.raises(OSError, match=r"(?i)too many open files"):
             process._receive_message(ours)
 
 
@@ -469,7 +490,7 @@ def test_any_message_is_refused_and_leaves_nothing(message: bytes, content: byte
 def _received(ours: socket.socket) -> Exception | None:
     """The error that comes of what was sent."""
     try:
-        process._receive(Job(("a.yaml",), {}, {}), ours, time.monotonic() + LONG)
+        process._receive(Job(("a.yaml",), {}, {}), {}, ours, process._Course(LONG, ["a.yaml"]))
     except Exception as error:
         # What the traceback refers to is not kept.
         return error.with_traceback(None)

@@ -54,7 +54,7 @@ def test_edits_of_a_zone_file(tmp_path: Path, zones: Path) -> None:
         path.rename(zones / "bl.yaml~")  # an editor with a backup
         path.write_text(zone_text(OLD))
         became(server, OLD, MORE)
-        assert serial_of(server) == int(path.stat().st_mtime)
+        assert serial_of(server) >= int(path.stat().st_ctime)
 
 
 def test_a_file_given_by_name(tmp_path: Path, zones: Path) -> None:
@@ -238,20 +238,35 @@ def test_two_zones_swap_their_files(tmp_path: Path, zones: Path) -> None:
         wait_until(lambda: answer_code(server, NEW, "dyn.example.org") == dns.rcode.NOERROR, "that of the first")
 
 
-def test_the_serial_never_goes_back(tmp_path: Path, zones: Path) -> None:
+def test_the_serial_grows_with_every_change_and_never_otherwise(tmp_path: Path, zones: Path) -> None:
     path = zones / "bl.yaml"
     with serving(tmp_path, zones) as server:
         first = serial_of(server)
-        assert first == int(path.stat().st_mtime)
-        older = tmp_path / "older.yaml"
-        older.write_text(zone_text(NEW))
-        os.utime(older, (1000, 1000))
-        older.rename(path)
-        became(server, NEW, OLD)
-        assert serial_of(server) == first
-        rename_over(path, zone_text(MORE))
-        os.utime(path, (first + 60, first + 60))
-        wait_until(lambda: serial_of(server) == first + 60, "the serial of the newer file")
+        assert first == int(path.stat().st_ctime)
+        # An older file, and one from the future.
+        for number, (nets, at) in enumerate([((NEW,), 1000), ((MORE,), 1 << 33), ((OLD,), 1 << 33)]):
+            before = serial_of(server)
+            aside = tmp_path / "aside.yaml"
+            aside.write_text(zone_text(*nets))
+            os.utime(aside, (at, at))
+            aside.rename(path)
+            server.wait_for(f"zone {ZONE}: reloaded", number + 1)
+            assert before < serial_of(server) <= max(before + 1, time.time())
+        # Another text, and a load of everything, with the same answers.
+        serial = serial_of(server)
+        rename_over(path, f"# a comment\n{zone_text(OLD)}")
+        server.wait_for(f"zone {ZONE}: reloaded", 4)
+        server.signal(signal.SIGHUP)
+        server.wait_for(f"zone {ZONE}: reloaded", 5)
+        assert serial_of(server) == serial
+        # A zone that was away goes on with its serial.
+        (zones / "other.yaml").write_text(zone_text(OLD, zone="other.example.org"))
+        server.wait_for("zone other.example.org: loaded")
+        path.rename(tmp_path / "away.yaml")
+        server.wait_for(f"zone {ZONE}: withdrawn")
+        (tmp_path / "away.yaml").rename(path)
+        server.wait_for(f"zone {ZONE}: loaded", 2)
+        assert serial_of(server) == serial
 
 
 def test_the_serial_does_not_go_back_when_the_file_gets_another_name(tmp_path: Path, zones: Path) -> None:

@@ -21,6 +21,7 @@ from tests.reloading import (
     is_listed,
     rename_over,
     serving,
+    swap_link,
     wait_until,
     zone_text,
 )
@@ -97,6 +98,29 @@ def test_a_directory_that_is_gone_takes_nothing_out_of_service(tmp_path: Path, z
         assert answer_code(server, OLD, DYN) == dns.rcode.NOERROR
         (tmp_path / "elsewhere").rename(zones)
         (zones / "bl.yaml").write_text(zone_text(NEW))
+        wait_until(lambda: is_listed(server, NEW), "the directory that came back")
+
+
+@pytest.mark.parametrize("kind", ["nothing", "itself", "file", "fifo"])
+def test_a_directory_that_becomes_something_else_takes_nothing_out_of_service(
+    tmp_path: Path, zones: Path, kind: str
+) -> None:
+    link = tmp_path / "served"
+    link.symlink_to("zones")
+    (tmp_path / "file").write_text(zone_text(NEW))
+    os.mkfifo(tmp_path / "fifo")
+    with serving(tmp_path, link) as server:
+        swap_link(link, "served" if kind == "itself" else kind)
+        server.wait_for("; its zones stay in service")
+        server.signal(signal.SIGHUP)
+        server.wait_for("not reloaded", 4)
+        assert count_lines(server, "; its zones stay in service") == 1
+        assert is_listed(server, OLD)
+        assert is_listed(server, OLD, DYN)
+        assert not is_listed(server, NEW)
+        assert server.metric("dnsbl_zone_entries", zone=ZONE) == 1
+        swap_link(link, "zones")
+        rename_over(zones / "bl.yaml", zone_text(NEW))
         wait_until(lambda: is_listed(server, NEW), "the directory that came back")
 
 

@@ -3,10 +3,9 @@
 import asyncio
 import gc
 import logging
-import mmap
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -18,7 +17,8 @@ from dnsbl_server.engine.service import Service
 from dnsbl_server.model.address import Address
 from dnsbl_server.supply import reload, watch
 from dnsbl_server.supply.exchange import Job
-from dnsbl_server.supply.load import find_zone_files, load_zones
+from dnsbl_server.supply.load import load_zones
+from dnsbl_server.supply.paths import PathLook, look_at_path
 from dnsbl_server.supply.plan import Backoff
 from dnsbl_server.supply.process import Delivery, LoaderError, LoaderProcess, SealedTable
 from dnsbl_server.supply.reload import RETRY, Reloader
@@ -39,16 +39,12 @@ class FakeLoader(LoaderProcess):
         # Called after the files were read, and before the server hears of it.
         self.before_the_end: Callable[[], object] = lambda: None
 
-    def run(self, job: Job) -> Delivery:
+    def run(self, job: Job, before: Mapping[str, ZoneTable] | None = None) -> Delivery:
         self.calls.append(time.monotonic())
         if self.failures:
             raise self.failures.pop(0)
-        result = load_zones(job.files, time.time(), lambda path, count: None, job.served)
-        tables = []
-        for file, zone in result.zones.items():
-            descriptor = os.memfd_create("table")
-            os.write(descriptor, zone.compiled.table)
-            tables.append(SealedTable(file, ZoneTable(mmap.mmap(descriptor, 0)), descriptor, 0, 0))
+        result = load_zones(job.files, time.time(), lambda path, count: None, job.served, job.versions)
+        tables = [SealedTable(file, ZoneTable(zone.compiled.table), 0, 0) for file, zone in result.zones.items()]
         self.before_the_end()
         return Delivery(tuple(tables), result.problems, result.sources)
 
@@ -318,16 +314,16 @@ def test_without_watches_it_does_not_spin(
     monkeypatch.setattr(watch, "awatch", refuse)
     looks: list[float] = []
 
-    def counted(*arguments: object) -> list[str]:
+    def counted(path: str) -> PathLook:
         looks.append(time.monotonic())
-        return find_zone_files(*arguments)  # type: ignore[arg-type]
+        return look_at_path(path)
 
-    monkeypatch.setattr(reload, "find_zone_files", counted)
+    monkeypatch.setattr(reload, "look_at_path", counted)
     loader = FakeLoader()
 
     async def main() -> None:
         async with running(zones, loader) as (reloader, _):
-            await until(lambda: len(looks) > 1, "the first look")
+            await until(lambda: bool(looks), "the first look")
             start = time.monotonic()
             await until(lambda: time.monotonic() > start + 2.0, "two seconds")
             # What can still be seen is seen, when asked.

@@ -3,7 +3,9 @@
 import mmap
 import struct
 from array import array
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +16,7 @@ from dnsbl_server.model.apex import Apex, Soa
 from dnsbl_server.table._format import NO_LIST
 from dnsbl_server.table.info import ListInfo, TableInfo
 from dnsbl_server.table.layout import VERSION, Answer, Intervals, TableError
-from dnsbl_server.table.pack import pack
+from dnsbl_server.table.pack import info_of, pack, with_serial
 from dnsbl_server.table.table import ZoneTable
 from tests.conftest import NOW
 from tests.profiles import examples
@@ -55,7 +57,9 @@ def columns6(*spans: tuple[int, int, int]) -> Intervals:
 
 NO_V4 = Intervals(array("I"), array("I"), array("I"))
 NO_V6 = Intervals(b"", b"", array("I"))
-BUFFER = pack(INFO, columns4(*V4), columns6(*V6), ANSWERS, b"\1\0\0\2\0\0\xff\xff\xff")
+PRINTS = b"\1\0\0\2\0\0\xff\xff\xff"
+BUFFER = pack(INFO, columns4(*V4), columns6(*V6), ANSWERS, PRINTS)
+INFO = replace(INFO, digest=info_of(BUFFER).digest)
 HEADER = struct.Struct("<8sIIQ")
 
 
@@ -185,8 +189,42 @@ def test_a_mapped_file_and_a_view_are_read_alike(tmp_path: Path) -> None:
     path = tmp_path / "table"
     path.write_bytes(BUFFER)
     with path.open("rb") as file:
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     for buffer in (mapped, memoryview(BUFFER), memoryview(bytearray(BUFFER))):
         table = ZoneTable(buffer)
         assert table.find(Address(4, 15), NOW) == ANSWERS[1]
         assert table.find(Address(6, 5), NOW) == ANSWERS[0]
+
+
+def test_another_serial_changes_nothing_else() -> None:
+    later = ZoneTable(with_serial(BUFFER, 4_000_000_000))
+    assert later.info == replace(INFO, serial=4_000_000_000)
+    assert later.find(Address(4, 15), NOW) == ANSWERS[1]
+    assert with_serial(with_serial(BUFFER, 4_000_000_000), INFO.serial) == BUFFER
+
+
+@pytest.mark.parametrize(
+    ("change", "is_another"),
+    [
+        ({"serial": 8}, False),
+        ({"as_of": NOW + 1, "sources": ("other.yaml",), "expired": 3, "next_expiry": 0}, False),
+        ({"ttl": 301}, True),
+        ({"ns": ()}, True),
+        ({"soa": Soa("ns2.example.org", "hostmaster.example.org")}, True),
+        ({"apex": Apex()}, True),
+    ],
+)
+def test_the_digest_is_of_all_that_is_answered_but_the_serial(change: dict[str, Any], is_another: bool) -> None:
+    digest = info_of(pack(replace(INFO, **change), columns4(*V4), columns6(*V6), ANSWERS, PRINTS)).digest
+    assert (digest != INFO.digest) == is_another
+
+
+def test_another_answer_interval_or_entry_makes_another_digest() -> None:
+    contents = [
+        (columns4(*V4), columns6(*V6), ANSWERS[::-1], PRINTS),
+        (columns4(*V4[1:]), columns6(*V6), ANSWERS, PRINTS),
+        (columns4(*V4), columns6(*V6[1:]), ANSWERS, PRINTS),
+        (columns4(*V4), columns6(*V6), ANSWERS, b"abc"),
+    ]
+    digests = {info_of(pack(INFO, *each)).digest for each in contents} | {INFO.digest}
+    assert len(digests) == len(contents) + 1
