@@ -19,6 +19,7 @@ from dnsbl_server.answer.snapshot import Identity
 from dnsbl_server.config import DEFAULT_LISTEN, DEFAULT_METRICS, Settings
 from dnsbl_server.endpoint import Endpoint
 from dnsbl_server.engine.binding import BoundSockets, bind_sockets
+from dnsbl_server.engine.listener import TcpListener
 from dnsbl_server.engine.metrics import QueryCollector
 from dnsbl_server.engine.service import Service
 from dnsbl_server.engine.tcp import TcpConnections, TcpLimits
@@ -34,7 +35,6 @@ from dnsbl_server.supply.reload import Reloader
 
 log = logging.getLogger(__name__)
 
-_BACKLOG = 1024
 # What binding says where an address, or its whole family, is not there.
 _MISSING = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 # For the metrics, a loader, watches, and what else is open; a zone needs none.
@@ -104,7 +104,7 @@ class Server:
         if not await self._load(reloader):
             return
         sockets.pop_all()  # from here on the listeners own them
-        await self._answer(udp, bound, stack)
+        self._answer(udp, bound, stack)
         self._report_ready()
         reloading = asyncio.create_task(reloader.run())
         stopping = asyncio.create_task(self._stop.wait())
@@ -192,19 +192,17 @@ class Server:
             raise StartError("the zones have errors; nothing is served", problems)
         return True
 
-    async def _answer(self, udp: UdpThreads, bound: Sequence[BoundSockets], stack: AsyncExitStack) -> None:
+    def _answer(self, udp: UdpThreads, bound: Sequence[BoundSockets], stack: AsyncExitStack) -> None:
         """Begin to answer over UDP and TCP."""
         limits = TcpLimits(self._settings.tcp_connections, self._settings.tcp_idle_timeout)
         connections = TcpConnections(self.service.answer, limits)
         self.service.tcp_connections = connections.__len__
-        loop = asyncio.get_running_loop()
         try:
             udp.start()
         except RuntimeError as error:
             raise StartError(f"no room for {self._threads} threads: {error}; start fewer with --threads") from error
         for each in bound:
-            server = await loop.create_server(connections.protocol, sock=each.tcp, backlog=_BACKLOG)
-            stack.callback(server.close)
+            stack.callback(TcpListener(each.tcp, connections.protocol, connections.give_way).close)
         stack.callback(connections.close)
 
     def _report_ready(self) -> None:

@@ -1,9 +1,10 @@
 """DNS over TCP (RFC 7766): messages with a length in front, many on one connection.
 
 Owns the connections: how many there may be and which one gives way, how long they may be idle, and whose turn it is.
-A connection counts as idle from its last answer on, so sending byte by byte, or never reading, gains nothing. Whoever
-sends more than the server answers waits in a queue of connections; what a connection has sent beyond that stays with
-the kernel. Knows no DNS but the length.
+A connection counts as idle from its last answer on, so sending byte by byte, or never reading, gains nothing. What was
+just read waits in one queue of connections, and whoever sends more than is answered in a turn in another one, which
+takes nothing from the first; what a connection has sent beyond that stays with the kernel. `listener` accepts the
+connections. Knows no DNS but the length.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from typing import NamedTuple
 
 # Queries of one connection that are answered before another connection gets its turn.
 _BATCH = 4
-# Seconds that queued connections have before the event loop does something else.
+# Seconds that the connections of each queue have before the event loop does something else.
 _TURN = 0.001
 # What is read from a connection in one go.
 _READ = 16384
@@ -43,6 +44,8 @@ class TcpConnections:
         self.limits = limits
         self.buffer = memoryview(bytearray(_READ))
         self._open = _OpenConnections()
+        # Those that were read from since they were served, and those that had more then than one turn.
+        self._fresh: deque[TcpConnection] = deque()
         self._queue: deque[TcpConnection] = deque()
         self._next: asyncio.Handle | None = None
 
@@ -57,6 +60,11 @@ class TcpConnections:
         """Take a connection on. Over the limit, the client with the most loses the one that has been idle longest."""
         self._open.add(connection)
         if len(self._open) > self.limits.max_connections:
+            self.give_way()
+
+    def give_way(self) -> None:
+        """Abort the connection that has been idle longest, of a client with the most; nothing where there is none."""
+        if self._open:
             oldest = self._open.choose()
             self.remove(oldest)
             oldest.abort()
@@ -69,8 +77,8 @@ class TcpConnections:
         self._open.remove(connection)
 
     def wait(self, connection: "TcpConnection") -> None:
-        """Give a connection that has more queries a place at the end of the queue."""
-        self._queue.append(connection)
+        """Give a connection that was just read from a place in the queue."""
+        self._fresh.append(connection)
         if self._next is None:
             self._next = asyncio.get_running_loop().call_soon(self._take_turns)
 
@@ -78,26 +86,31 @@ class TcpConnections:
         """Answer what has arrived, as far as the time allows, and close all connections."""
         if self._next is not None:
             self._next.cancel()
-        self._serve_queue(_LAST_WORK, in_turn=False)
+        now = asyncio.get_running_loop().time
+        end = now() + _LAST_WORK
+        while (self._fresh or self._queue) and now() < end:
+            self._serve(self._fresh, end - now())
+            self._serve(self._queue, end - now())
         for connection in self._open:
             connection.close()
 
     def _take_turns(self) -> None:
         self._next = None
-        self._serve_queue(_TURN, in_turn=True)
-        if self._queue:
+        self._serve(self._fresh, _TURN)
+        self._serve(self._queue, _TURN)
+        if self._fresh or self._queue:
             self._next = asyncio.get_running_loop().call_soon(self._take_turns)
 
-    def _serve_queue(self, seconds: float, in_turn: bool) -> None:
-        """Serve the connections of the queue for some time: one turn for each, or until they have nothing left."""
+    def _serve(self, queue: "deque[TcpConnection]", seconds: float) -> None:
+        """Give each connection of a queue one turn, for some seconds, but at least the first one."""
         now = asyncio.get_running_loop().time
         end = now() + seconds
-        turns = len(self._queue)
-        while self._queue and now() < end and (turns or not in_turn):
-            turns -= 1
-            connection = self._queue.popleft()
+        for _ in range(len(queue)):
+            connection = queue.popleft()
             if connection.serve():
                 self._queue.append(connection)
+            if now() >= end:
+                return
 
 
 class _OpenConnections:
@@ -197,6 +210,9 @@ class TcpConnection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, size: int) -> None:
         self._received += self._connections.buffer[:size]
+        if self._is_queued and self._transport is not None:
+            # Enough, until it is this connection's turn.
+            self._transport.pause_reading()
         self._begin()
 
     def eof_received(self) -> bool:
@@ -228,21 +244,29 @@ class TcpConnection(asyncio.BufferedProtocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             return False
+        now = self._loop.time
+        end = now() + _TURN
         answers = bytearray()
         messages = 0
-        while messages < _BATCH and self._can_write and (message := self._take()) is not None:
+        has_more = True
+        while messages < _BATCH and self._can_write and len(answers) < _MAX_UNSENT and now() < end:
+            message = self._take()
+            if message is None:
+                has_more = False
+                break
             messages += 1
             answer = self._connections.answer(message)
             if answer is not None:
                 answers += len(answer).to_bytes(2) + answer
         if answers:
-            self._active = self._loop.time()
+            self._active = now()
             self._connections.touch(self)
             transport.write(answers)
         if transport.is_closing():
             return False
-        if not self._can_write or messages == _BATCH:
+        if has_more:
             transport.pause_reading()
+            # Otherwise it goes on when the client has read.
             self._is_queued = self._can_write
             return self._is_queued
         if self._has_ended:
@@ -252,8 +276,9 @@ class TcpConnection(asyncio.BufferedProtocol):
         return False
 
     def _begin(self) -> None:
-        """Answer some queries now, and the others when it is this connection's turn."""
-        if not self._is_queued and self._can_write and self.serve():
+        """Have the queries that have arrived answered when it is this connection's turn."""
+        if not self._is_queued and self._can_write:
+            self._is_queued = True
             self._connections.wait(self)
 
     def _take(self) -> bytes | None:
