@@ -34,7 +34,7 @@ class ListExplanation:
     """What a list with entries for the address says of it.
 
     deciding: the entry by which the list lists it, if it does; exclusion: takes the address out of the list; others:
-    the other entries that hold it, most specific first.
+    the other entries that hold it, the smallest first.
     """
 
     name: str

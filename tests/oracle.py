@@ -1,8 +1,8 @@
 """The naive oracle of the tests: what a zone says of an address, found by looking at every entry.
 
 Owns Hypothesis strategies for zones in a small world, where nearly everything overlaps, also with list files whose
-entries have listings of their own and that exclude. Shares no code with the trees and the tables: most specific is the
-smallest of the largest aligned blocks around the address that the entries hold whole.
+entries have listings of their own and that exclude. Shares no code with the trees and the tables: of the entries that
+hold an address the one with the fewest addresses decides, and of those of one size the first.
 """
 
 from collections.abc import Callable
@@ -41,24 +41,9 @@ class Said(NamedTuple):
     ttl: int
 
 
-def block_length(net: Net, address: int) -> int:
-    """The length of the shortest prefix that holds the address and lies in the net as a whole."""
-    for length in range(BITS[net.version] + 1):
-        host = (1 << (BITS[net.version] - length)) - 1
-        if net.first <= address & ~host and address | host <= net.last:
-            return length
-    raise AssertionError("the net does not hold the address")
-
-
-def blocks(net: Net) -> set[tuple[int, int]]:
-    """The prefixes that make up a net, as (first address, length)."""
-    found = set()
-    address = net.first
-    while address <= net.last:
-        length = block_length(net, address)
-        found.add((address, length))
-        address += 1 << (BITS[net.version] - length)
-    return found
+def size(net: Net) -> int:
+    """How many addresses a net has."""
+    return net.last - net.first + 1
 
 
 def is_current(entry: Entry, now: float) -> bool:
@@ -74,9 +59,9 @@ def holds(net: Net, subject: Subject) -> bool:
 
 
 def covering(block_list: BlockList, subject: Subject) -> list[Entry]:
-    """The entries that hold an address, most specific first."""
+    """The entries that hold an address, the smallest first."""
     held = [entry for entry in block_list.all_entries() if holds(entry.net, subject)]
-    return sorted(held, key=lambda entry: -block_length(entry.net, subject.number))
+    return sorted(held, key=lambda entry: size(entry.net))
 
 
 def exclusions_of(file: ListFile) -> list[Exclusion]:
@@ -85,10 +70,9 @@ def exclusions_of(file: ListFile) -> list[Exclusion]:
 
 
 def is_excluded_by_its_file(block_list: BlockList, entry: Entry, subject: Subject) -> bool:
-    """Whether the file that an entry comes from excludes an address as specifically as the entry lists it, or more."""
+    """Whether the file that an entry comes from excludes an address in a net that is no larger than the entry."""
     nets = [each.net for file in block_list.files if file.path == entry.file for each in exclusions_of(file)]
-    length = block_length(entry.net, subject.number)
-    return any(holds(net, subject) and block_length(net, subject.number) >= length for net in nets)
+    return any(holds(net, subject) and size(net) <= size(entry.net) for net in nets)
 
 
 def deciding(zone: Zone, subject: Subject, now: float) -> list[tuple[int, Entry]]:
@@ -185,13 +169,12 @@ def block_lists(draw: st.DrawFn, number: int) -> BlockList:
     shared = draw(listings())
     own: list[Listing] = draw(st.lists(listings(), max_size=3))
     entries: list[Entry] = []
-    taken: set[tuple[int, int, int]] = set()
-    for line, net in enumerate(draw(st.lists(nets(), max_size=8)), 1):
-        keys = {(net.version, *block) for block in blocks(net)}
+    taken: set[Net] = set()
+    for line, net in enumerate(draw(st.lists(nets(), max_size=10)), 1):
         listing = draw(st.sampled_from([shared, *own]))
-        # The same prefix twice in a list is refused before anything is compiled.
-        if not keys & taken:
-            taken |= keys
+        # The same net twice in a list is refused before anything is compiled.
+        if net not in taken:
+            taken.add(net)
             entries.append(Entry(*net, str(net), "x.yaml", 100 * number + line, 5, listing))
     name = f"list{number}"
     return split(BlockList(name, Place("x.yaml", 1), shared, REASON, tuple(entries), draw(exclusions())), draw)

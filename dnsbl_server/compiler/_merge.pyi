@@ -3,13 +3,17 @@ from collections.abc import Callable
 
 from dnsbl_server.model._spans import Spans
 
+MAX_DEPTH: int
+
+class DepthError(ValueError): ...
+
 def flatten(
-    prefixes: Spans,
+    spans: Spans,
     kinds: array[int],
     kind: int,
     roots: array[int],
     nested: bytes,
-    extend: Callable[[int, int], int],
+    combine: Callable[[tuple[int, ...]], int],
 ) -> Spans: ...
 def subtract(spans: Spans, holes: Spans) -> Spans: ...
 def lay_over(under: Spans, over: Spans, combine: Callable[[int, int], int]) -> Spans: ...

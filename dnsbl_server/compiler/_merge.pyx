@@ -1,8 +1,8 @@
-"""Merging: the prefixes of lists to layers, and these to the columns of a table.
+"""Merging: the entries of lists to layers, and these to the columns of a table.
 
-A layer is spans that are sorted and disjoint, so that each address has one number or none. Owns how prefixes that lie
-in each other become one, how layers are taken from and laid over each other, and how the last one becomes columns.
-Control plane only. Knows no listings: the caller gives what depends on them as tables (by number), or as functions,
+A layer is spans that are sorted and disjoint, so that each address has one number or none. Owns how spans that lie in
+each other or cross become one, how layers are taken from and laid over each other, and how the last one becomes
+columns. Control plane only. Knows no listings: the caller gives what depends on them as tables (by number), or as functions,
 which are called for distinct cases and not for each span. Such a function must not change the spans that are being
 read.
 
@@ -12,7 +12,7 @@ only below an index that is bounded by a count in the same few lines.
 
 from array import array
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 
 from dnsbl_server.model._spans cimport (
@@ -26,30 +26,39 @@ from dnsbl_server.model._spans cimport (
     is_end,
 )
 
+cpdef enum:
+    # Entries of one list that may hold one address. CIDRs hold it 129 times at most, from /0 to /128; without a limit
+    # ranges that cross cost the square of their number.
+    MAX_DEPTH = 256
+
 cdef enum:
-    # As deep as prefixes can lie in each other: /0 to /128.
-    MAX_DEPTH = 129
     # Pairs that `lay_over` remembers, as a power of 2.
     PAIR_BITS = 12
     PAIRS = 1 << PAIR_BITS
 
 
-def flatten(Spans prefixes, const uint32_t[::1] kinds, uint32_t kind, const int[::1] roots, nested, extend):
-    """Prefixes that lie in each other to a layer, in which the innermost one decides.
+class DepthError(ValueError):
+    """More than MAX_DEPTH spans hold an address, which is the argument."""
 
-    Takes what `sorted_prefixes` gives; of equal ones the first counts. The row of a prefix has the kind `kinds[row]`,
-    and those behind its end have the kind `kind`. The number in the layer is `roots[kind]`, where that is below 0 the
-    prefix is left out; a kind for which `nested[kind]` is true has `extend(kind, number around it)` inside of others.
+
+def flatten(Spans spans, const uint32_t[::1] kinds, uint32_t kind, const int[::1] roots, nested, combine):
+    """Spans that may hold each other or cross to a layer, in which the smallest one decides.
+
+    Takes what `sorted_spans` gives. Of those of one size the first row decides; of equal ones the later rows count
+    nowhere. A row has the kind `kinds[row]`, and those behind its end have the kind `kind`. The number in the layer is
+    `roots[kind]`, where that is below 0 the span is left out. Inside of others a kind for which `nested[kind]` is true
+    has the number `combine(kinds)`: its own and those of the spans around it, from small to large, up to the first that
+    is not nested. Raises DepthError.
     """
-    cdef Spans out = Spans(prefixes.version)
+    cdef Spans out = Spans(spans.version)
     cdef bytes is_nested = nested
     if len(is_nested) != roots.shape[0]:
         raise ValueError("roots and nested are for the same kinds")
-    out.grow(prefixes.count)
+    out.grow(spans.count)
     if out.version == 4:
-        flatten_into(out, <Span4 *> prefixes.data, prefixes.count, kinds, kind, roots, is_nested, extend)
+        flatten_into(out, <Span4 *> spans.data, spans.count, kinds, kind, roots, is_nested, combine)
     else:
-        flatten_into(out, <Span6 *> prefixes.data, prefixes.count, kinds, kind, roots, is_nested, extend)
+        flatten_into(out, <Span6 *> spans.data, spans.count, kinds, kind, roots, is_nested, combine)
     return out
 
 
@@ -61,62 +70,111 @@ cdef int flatten_into(
     uint32_t default,
     const int[::1] roots,
     bytes nested,
-    extend,
+    combine,
 ) except -1:
     cdef size_t at, kinds_known = <size_t> kinds.shape[0]
     cdef uint32_t kind
-    cdef int number
-    cdef unsigned depth = 0
-    # The prefixes that hold the current position, outermost first, with the numbers they have in the layer; `part` is
-    # what comes next of the innermost one.
-    cdef Span stack[MAX_DEPTH]
+    cdef unsigned place, depth = 0
+    # The spans that hold the current position, the largest first, and the kind of each. `ending` is the one that ends
+    # first; `part` is what comes next of the smallest one.
+    cdef Span active[MAX_DEPTH]
+    cdef uint32_t active_kinds[MAX_DEPTH]
+    cdef unsigned ending = 0
     cdef Span span, part
     for at in range(count):
         span = spans[at]
-        if at and span.first == spans[at - 1].first and span.last == spans[at - 1].last:
-            continue
+        if at and span.first <= spans[at - 1].first:
+            if span.first < spans[at - 1].first:
+                raise ValueError("not sorted")
+            if span.last == spans[at - 1].last:
+                continue
         kind = kinds[span.number] if span.number < kinds_known else default
         if roots[kind] < 0:
             continue
-        while depth and stack[depth - 1].last < span.first:
-            depth -= 1
-            close(out, &stack[depth], &part)
-        number = roots[kind]
-        if depth:
-            if part.first < span.first:
-                part.last = span.first - 1
-                part.number = stack[depth - 1].number
+        while depth and active[ending].last < span.first:
+            if part.first <= active[ending].last:
+                part.last = active[ending].last
+                part.number = <uint32_t> number_of(active_kinds, depth, roots, nested, combine)
                 add_joined(out, part)
-            if nested[kind]:
-                number = extend(kind, stack[depth - 1].number)
-        if depth == MAX_DEPTH or number < 0:
-            raise ValueError("not sorted prefixes, or no number")
-        span.number = <uint32_t> number
-        stack[depth] = span
-        depth += 1
+                part.first = part.last + 1
+            depth -= 1
+            ending = remove(active, active_kinds, depth, ending)
+        if depth and part.first < span.first:
+            part.last = span.first - 1
+            part.number = <uint32_t> number_of(active_kinds, depth, roots, nested, combine)
+            add_joined(out, part)
+        if depth == MAX_DEPTH:
+            raise DepthError(span.first)
         part.first = span.first
+        place = depth
+        while place and decides_before(active[place - 1], span):
+            active[place] = active[place - 1]
+            active_kinds[place] = active_kinds[place - 1]
+            place -= 1
+        active[place] = span
+        active_kinds[place] = kind
+        if depth and place <= ending:
+            ending += 1
+        if not depth or span.last <= active[ending].last:
+            ending = place
+        depth += 1
     while depth:
+        if part.first <= active[ending].last:
+            part.last = active[ending].last
+            part.number = <uint32_t> number_of(active_kinds, depth, roots, nested, combine)
+            add_joined(out, part)
+            if is_end(part):
+                return 0  # and so do all the others
+            part.first = part.last + 1
         depth -= 1
-        close(out, &stack[depth], &part)
-        if is_end(stack[depth]):
-            return 0  # and so do all that are around it
+        ending = remove(active, active_kinds, depth, ending)
     return 0
 
 
-cdef int close(Spans out, Span *ended, Span *part) except -1:
-    """Add what is left of a prefix that ends, from `part.first` on, and go on behind it."""
-    if part.first <= ended.last:
-        part.last = ended.last
-        part.number = ended.number
-        add_joined(out, part[0])
-        part.first = ended.last + 1
-    return 0
+cdef inline bint decides_before(Span one, Span other) noexcept:
+    """Whether of two spans the first decides: the smaller one, and of one size the earlier row."""
+    if one.last - one.first != other.last - other.first:
+        return one.last - one.first < other.last - other.first
+    return one.number < other.number
+
+
+cdef inline unsigned remove(Span *active, uint32_t *kinds, unsigned depth, unsigned place) noexcept:
+    """Take one out, so that `depth` are left; returns which of them ends first."""
+    cdef unsigned at, ending = 0
+    for at in range(place, depth):
+        active[at] = active[at + 1]
+        kinds[at] = kinds[at + 1]
+    for at in range(1, depth):
+        if active[at].last <= active[ending].last:
+            ending = at
+    return ending
+
+
+cdef inline int64_t number_of(
+    const uint32_t *kinds, unsigned depth, const int[::1] roots, bytes nested, combine
+) except -1:
+    """The number of the last one of these kinds inside of the others, of which there are `depth` together."""
+    cdef unsigned at = depth - 1
+    cdef uint32_t number
+    if depth == 1 or not nested[kinds[at]]:
+        return roots[kinds[at]]
+    around = [kinds[at]]
+    while at and nested[kinds[at]]:
+        at -= 1
+        around.append(kinds[at])
+    number = combine(tuple(around))
+    return number
 
 
 def subtract(Spans spans, Spans holes):
-    """A layer without the addresses of another one."""
+    """A layer without the addresses of another one; the layer itself where they have none in common."""
     check_version(holes, spans.version)
-    if not holes.count:
+    cdef bint have_common
+    if spans.version == 4:
+        have_common = overlap(<Span4 *> spans.data, spans.count, <Span4 *> holes.data, holes.count)
+    else:
+        have_common = overlap(<Span6 *> spans.data, spans.count, <Span6 *> holes.data, holes.count)
+    if not have_common:
         return spans
     cdef Spans out = Spans(spans.version)
     if out.version == 4:
@@ -124,6 +182,18 @@ def subtract(Spans spans, Spans holes):
     else:
         subtract_into(out, <Span6 *> spans.data, spans.count, <Span6 *> holes.data, holes.count)
     return out
+
+
+cdef bint overlap(Span *spans, size_t count, Span *holes, size_t hole_count) noexcept:
+    cdef size_t at = 0, hole = 0
+    while at < count and hole < hole_count:
+        if spans[at].last < holes[hole].first:
+            at += 1
+        elif holes[hole].last < spans[at].first:
+            hole += 1
+        else:
+            return True
+    return False
 
 
 cdef int subtract_into(Spans out, Span *spans, size_t count, Span *holes, size_t hole_count) except -1:

@@ -1,16 +1,16 @@
 """The compiler: a RIB becomes a table.
 
-Owns the order of the steps. Each list is flattened (`layers`: the most specific entry decides), without what it
-excludes; the lists of the zone are laid over each other; every distinct combination of listings becomes one answer
-(`answers`); and the test entries are added. The RIB's `explain` and the table's `find` agree on every address at every
-time; tests hold them to it.
+Owns the order of the steps. Each list is flattened (`layers`: the smallest entry decides, exclusions are cut out), the
+lists of the zone are laid over each other, every distinct combination of listings becomes one answer (`answers`), and
+the test entries are added. The RIB's `explain` and the table's `find` agree on every address at every time; tests hold
+them to it.
 """
 
 from collections.abc import Iterable
 from typing import NamedTuple
 from zlib import crc32
 
-from dnsbl_server.compiler._merge import lay_over, subtract
+from dnsbl_server.compiler._merge import MAX_DEPTH, DepthError, lay_over, subtract
 from dnsbl_server.compiler.answers import Answers, Overlaps
 from dnsbl_server.compiler.chains import Chains
 from dnsbl_server.compiler.layers import current, layers_of
@@ -38,11 +38,19 @@ def compile_zone(
 ) -> Compiled | None:
     """Make the table of a zone as it is at `now` (seconds since 1970); entries that are expired by then are left out.
 
-    None where the zone lists the whole Internet, which is a problem.
+    None where it cannot be served, which is a problem: the zone lists the whole Internet, or an address too often.
     """
     zone = rib.zone
     chains = Chains(now)
-    layers = [layers_of(own, number, chains) for number, own in enumerate(rib.lists)]
+    layers = []
+    for number, own in enumerate(rib.lists):
+        try:
+            layers.append(layers_of(own, number, chains))
+        except DepthError as error:
+            message = f"more than {MAX_DEPTH} entries hold {error.args[0]}; of one list at most so many hold an address"
+            problems.error(own.list.place, own.list.name, message)
+    if len(layers) < len(rib.lists):
+        return None
     for version in BITS:
         if _covers_internet(version, [layer[version] for layer in layers]):
             problems.error(zone.place, zone.name, f"its lists together cover the whole IPv{version} Internet")

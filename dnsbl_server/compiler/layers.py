@@ -1,21 +1,24 @@
 """The entries of one list as layers: for each address the number of the chain that holds there.
 
 Owns the kinds of entries: those that share a listing are of one kind, so that millions of rows need a number each and
-no more. What the exclusions of list files change is in `exclusions`. The exclusions of the list itself are `compile`'s.
+no more. What the exclusions of list files change is in `exclusions`. Takes 127.0.0.0/8 out, where no file can list
+anything. The exclusions of the list itself are the caller's.
 """
 
 from array import array
 from collections.abc import Callable
 
-from dnsbl_server.compiler._merge import flatten
+from dnsbl_server.compiler._merge import DepthError, flatten, subtract
 from dnsbl_server.compiler.chains import Chains
 from dnsbl_server.compiler.exclusions import without_excluded
 from dnsbl_server.compiler.rib import ListRib
 from dnsbl_server.model._spans import Spans
-from dnsbl_server.model.address import BITS
+from dnsbl_server.model.address import BITS, LOOPBACK_FIRST, LOOPBACK_LAST, Address
 from dnsbl_server.model.entry import ListFile
 from dnsbl_server.model.listing import Listing
 from dnsbl_server.model.zone import BlockList
+
+_LOOPBACK = Spans(4, [(LOOPBACK_FIRST, LOOPBACK_LAST, 0)])
 
 
 def distinct_listings(block_list: BlockList) -> list[Listing]:
@@ -27,25 +30,37 @@ def distinct_listings(block_list: BlockList) -> list[Listing]:
 
 
 def layers_of(own: ListRib, number: int, chains: Chains) -> dict[int, Spans]:
-    """The prefixes of list `number` for each version, flattened; the number of a span is that of its chain."""
+    """The entries of list `number` for each version, flattened; the number of a span is that of its chain.
+
+    Raises DepthError, whose argument is an Address.
+    """
     block_list = own.list
     listings = distinct_listings(block_list)
     kinds = {id(listing): kind for kind, listing in enumerate(listings)}
     roots = chains.begin(number, listings)
     nested = bytes(chains.expiry(listing) > 0 for listing in listings)
     of_list = kinds.get(id(block_list.listing), 0)
+    known: dict[tuple[int, ...], int] = {}
 
-    def extend(kind: int, parent: int) -> int:
-        return chains.extend(number, listings[kind], parent)
+    def combine(together: tuple[int, ...]) -> int:
+        found = known.get(together)
+        if found is None:
+            found = known[together] = chains.number_of(number, [listings[kind] for kind in together])
+        return found
 
     layers = {}
     for version in BITS:
         rows = _kinds_of_rows(block_list, version, kinds, of_list)
-        sorted_prefixes = own.take_prefixes(version)
-        layer = flatten(sorted_prefixes, rows, of_list, roots, nested, extend)
-        layers[version] = without_excluded(layer, own, sorted_prefixes, version, number, chains)
+        entries = own.take_spans(version)
+        try:
+            layer = flatten(entries, rows, of_list, roots, nested, combine)
+            layer = without_excluded(layer, own, entries, version, number, chains)
+        except DepthError as error:
+            raise DepthError(Address(version, error.args[0])) from None
+        # Only here, so that an entry keeps its size.
+        layers[version] = subtract(layer, _LOOPBACK) if version == 4 else layer
         # They can be large, and the next version has its own.
-        del sorted_prefixes, rows, layer
+        del entries, rows, layer
     return layers
 
 

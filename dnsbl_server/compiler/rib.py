@@ -1,22 +1,24 @@
 """The RIB: every listing of a zone, in radix trees that can explain themselves.
 
-Owns which entry decides: within a list the most specific one, unless the list or the zone excludes the address; an
-entry counts until it expires. Ranges become the fewest prefixes, and one prefix stands in a list once. Belongs to the
-control plane: it answers `why is this address listed?`, and the compiler makes the data plane's tables from it.
+Owns which entry decides: within a list the one with the fewest addresses, which for CIDRs is the longest prefix, and of
+two of one size the earlier, unless the list or the zone excludes the address; an entry counts until it expires. Ranges
+may overlap, but one net stands in a list once. Belongs to the control plane: it answers `why is this address listed?`,
+and the compiler makes the data plane's tables from it.
 
 The millions of entries of list files stay out of the trees: for one address they are looked through.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cached_property
+from itertools import islice
 from socket import AF_INET, AF_INET6
 from typing import Any, NamedTuple
 
 from pytricia import PyTricia
 
-from dnsbl_server.model._spans import Spans, duplicates, sorted_prefixes
-from dnsbl_server.model.address import BITS, LOOPBACK_FIRST, LOOPBACK_LAST, Net, cidrs_of, without_loopback
+from dnsbl_server.model._spans import Spans, duplicates, sorted_spans
+from dnsbl_server.model.address import BITS, LOOPBACK_FIRST, LOOPBACK_LAST, Net, cidrs_of
 from dnsbl_server.model.entry import Entry, Exclusion, ListFile
 from dnsbl_server.model.listing import Listing
 from dnsbl_server.model.problem import MAX_PER_FILE, Problem, Problems
@@ -27,9 +29,9 @@ from dnsbl_server.model.zone import BlockList, Zone
 class Match(NamedTuple):
     """What one list says of an address.
 
-    entry: the one that decides, None when nothing does; covering: all entries that hold the address, most specific
+    entry: the one that decides, None when nothing does; covering: all entries that hold the address, the smallest
     first, expired and excluded ones too; exclusion: what takes the address out of this list, be it an exclusion of the
-    list or, where all entries are of files that exclude it, the one that excludes the most specific entry.
+    list or, where all entries are of files that exclude it, the smallest of theirs.
     """
 
     list: BlockList
@@ -50,29 +52,39 @@ class Explanation(NamedTuple):
         return () if self.exclusion else tuple(match for match in self.matches if match.entry)
 
 
-class Tree:
-    """A radix tree of one address family."""
+class NetTree:
+    """Nets of one address family, each with a value: CIDRs in a radix tree, other ranges in a column beside it."""
 
     def __init__(self, version: int) -> None:
         self._tree = PyTricia(BITS[version], AF_INET if version == 4 else AF_INET6)
         self._bytes = BITS[version] // 8
+        self._ranges = Spans(version)
+        self._values: list[tuple[Net, Any]] = []
 
-    def insert(self, first: int, length: int, value: object) -> None:
-        self._tree.insert((first.to_bytes(self._bytes), length), value)
+    def insert(self, net: Net, value: object) -> None:
+        """Add a net; of two equal CIDRs the first counts."""
+        number = len(self._values)
+        self._values.append((net, value))
+        (first, length), *more = islice(cidrs_of(net), 2)
+        prefix = (first.to_bytes(self._bytes), length)
+        if more:
+            self._ranges.append(net.first, net.last, number)
+        elif not self._tree.has_key(prefix):
+            self._tree.insert(prefix, number)
 
-    def covering(self, subject: Subject) -> list[Any]:
-        """The values of all prefixes that hold a subject of this family, most specific first."""
+    def covering(self, subject: Subject) -> list[tuple[Net, Any]]:
+        """The nets that hold a subject of this family, the smallest first, and of one size in their order."""
         address = subject.number.to_bytes(self._bytes)
-        values = []
+        numbers = [self._ranges[row][2] for row in self._ranges.covering(subject.number)]
         key = self._tree.get_key(address)
         while key is not None:
-            values.append(self._tree[key])
+            numbers.append(self._tree[key])
             key = self._tree.parent(key)
-        return values
+        return [self._values[number] for number in sorted(numbers, key=lambda each: (self._values[each][0].size, each))]
 
 
 class ListRib:
-    """One list of a zone: its prefixes per address version, each exactly once."""
+    """One list of a zone: its entries per address version, each net exactly once."""
 
     def __init__(self, block_list: BlockList, problems: Problems) -> None:
         self.list = block_list
@@ -83,23 +95,19 @@ class ListRib:
             )
             for version in BITS
         }
-        self._prefixes = {version: self._sorted_prefixes(version) for version in BITS}
+        self._spans = {version: sorted_spans(version, self.sources(version)) for version in BITS}
         self._report_duplicates(problems)
 
     def sources(self, version: int) -> list[Spans]:
         """Where the entries of a version come from: the zone file, and then each list file."""
         return [self.written[version], *(file.nets[version] for file in self.list.files)]
 
-    def take_prefixes(self, version: int) -> Spans:
-        """The prefixes of a version, sorted like a walk through the tree; the number of each is a row of `sources`.
+    def take_spans(self, version: int) -> Spans:
+        """The nets of the entries of a version, sorted; the number of each is a row of `sources`.
 
         They are many, so they are not kept here: the caller is their only owner, and a second call makes them anew.
         """
-        return self._prefixes.pop(version, None) or self._sorted_prefixes(version)
-
-    def _sorted_prefixes(self, version: int) -> Spans:
-        hole = (LOOPBACK_FIRST, LOOPBACK_LAST) if version == 4 else None
-        return sorted_prefixes(version, self.sources(version), hole)
+        return self._spans.pop(version, None) or sorted_spans(version, self.sources(version))
 
     def _place_of(self, version: int, row: int) -> tuple[int, int]:
         """Which of `sources` a row is in, and the row in that."""
@@ -124,11 +132,11 @@ class ListRib:
         return source, self.list.entries[self.written[version][row][2]].listing
 
     def _report_duplicates(self, problems: Problems) -> None:
-        """One problem for each entry that has a prefix of an earlier one, in the order of the files."""
+        """One problem for each entry that has the net of an earlier one, in the order of the files."""
         found: list[list[Problem]] = [[] for _ in self.sources(4)]
         left_out = [0] * len(found)
         for version in BITS:
-            laters, earliers, shared = duplicates(self._prefixes[version])
+            laters, earliers = duplicates(self._spans[version])
             start = 0
             for number, source in enumerate(self.sources(version) if laters else []):
                 low, high = bisect_left(laters, start), bisect_left(laters, start + len(source))
@@ -138,118 +146,93 @@ class ListRib:
                 left_out[number] += high - shown
                 for at in range(low, shown):
                     later, earlier = self._entry(version, laters[at]), self._entry(version, earliers[at])
-                    found[number].append(self._duplicate(later, earlier, shared[at]))
+                    found[number].append(self._duplicate(later, earlier))
         for each, more in zip(found, left_out, strict=True):
             for problem in sorted(each, key=lambda problem: problem.place):
                 problems.add(problem)
             if more:
                 problems.leave_out(each[0].place.file, more)
 
-    def _duplicate(self, later: Entry, earlier: Entry, shared: tuple[int, int, int]) -> Problem:
+    def _duplicate(self, later: Entry, earlier: Entry) -> Problem:
         message = f"listed twice in {self.list.name}, first at {earlier.place}"
-        if earlier.net != later.net:
-            prefix = Net(later.version, shared[0], shared[1])
-            message += f" as {earlier.text}; both are made of {prefix} and others"
-        elif earlier.text != later.text:
+        if earlier.text != later.text:
             message += f" as {earlier.text}"
         return Problem(later.place, later.text, message)
 
     @cached_property
-    def _trees(self) -> dict[int, Tree]:
-        """The entries of the zone file, by prefix. Built when first asked: only an explanation needs them."""
-        trees = {4: Tree(4), 6: Tree(6)}
-        for entry in self.list.entries:
-            for first, length in _cidrs_of_entry(entry):
-                trees[entry.version].insert(first, length, (length, entry))
-        return trees
+    def _trees(self) -> dict[int, NetTree]:
+        """The entries of the zone file. Built when first asked: only an explanation needs them."""
+        return net_trees((entry.net, entry) for entry in self.list.entries)
 
     @cached_property
-    def _exclusions(self) -> dict[int, Tree]:
-        return _exclusion_trees(self.list.exclusions)
+    def _exclusions(self) -> dict[int, NetTree]:
+        return net_trees((exclusion.net, exclusion) for exclusion in self.list.exclusions)
 
-    def _covering(self, subject: Subject) -> list[tuple[int, Entry, Exclusion | None]]:
-        """The entries that hold a subject, most specific first.
+    def _covering(self, subject: Subject) -> list[tuple[Entry, Exclusion | None]]:
+        """The entries that hold a subject, the smallest first, and of one size in the order of `sources`.
 
-        With the length of the prefix, and the exclusion of its file that takes the subject out of the entry.
+        With the exclusion of its file that takes the subject out of the entry.
         """
         version, number = subject
-        found: list[tuple[int, Entry, Exclusion | None]] = [
-            (length, entry, None) for length, entry in self._trees[version].covering(subject)
+        if version == 4 and LOOPBACK_FIRST <= number <= LOOPBACK_LAST:
+            return []  # where no file can list anything
+        found: list[tuple[Entry, Exclusion | None]] = [
+            (entry, None) for _, entry in self._trees[version].covering(subject)
         ]
         for file in self.list.files:
-            excluded = _most_specific_exclusion(file, subject)
+            excluded = _smallest_exclusion(file, subject)
             for row in file.nets[version].covering(number):
                 entry = file.entry(version, row, self.list.listing)
-                length = _length_at(_cidrs_of_entry(entry), subject)
-                if length is not None:
-                    found.append((length, entry, excluded[1] if excluded and excluded[0] >= length else None))
-        return sorted(found, key=lambda each: -each[0])
+                is_out = excluded is not None and excluded.net.size <= entry.net.size
+                found.append((entry, excluded if is_out else None))
+        return sorted(found, key=lambda each: each[0].net.size)
 
     def match(self, subject: Subject, now: float) -> Match | None:
         """What the list says of a subject at a time; None where no entry holds it."""
         covering = self._covering(subject)
         if not covering:
             return None
-        entries = tuple(entry for _, entry, _ in covering)
+        entries = tuple(entry for entry, _ in covering)
         exclusions = self._exclusions[subject.version].covering(subject)
         if exclusions:
-            return Match(self.list, None, entries, exclusions[0])
-        current = [each for each in covering if not each[1].listing.expires_at or each[1].listing.expires_at > now]
-        counting = [entry for _, entry, exclusion in current if exclusion is None]
+            return Match(self.list, None, entries, exclusions[0][1])
+        current = [each for each in covering if not 0 < each[0].listing.expires_at <= now]
+        counting = [entry for entry, exclusion in current if exclusion is None]
         if counting:
             return Match(self.list, counting[0], entries, None)
-        return Match(self.list, None, entries, current[0][2] if current else None)
+        return Match(self.list, None, entries, current[0][1] if current else None)
 
 
-def _length_at(cidrs: Iterable[tuple[int, int]], subject: Subject) -> int | None:
-    """The length of the one of several disjoint CIDRs that holds a subject."""
-    for first, length in cidrs:
-        if first <= subject.number < first + (1 << BITS[subject.version] - length):
-            return length
-    return None
-
-
-def _most_specific_exclusion(file: ListFile, subject: Subject) -> tuple[int, Exclusion] | None:
-    """The most specific exclusion of a file that holds a subject, after the length of its prefix."""
-    found = []
-    for row in file.excluded[subject.version].covering(subject.number):
-        exclusion = file.exclusion(subject.version, row)
-        length = _length_at(cidrs_of(exclusion.net), subject)
-        assert length is not None
-        found.append((length, exclusion))
-    return max(found, key=lambda each: each[0], default=None)
-
-
-def _cidrs_of_entry(entry: Entry) -> Iterator[tuple[int, int]]:
-    """The prefixes of an entry outside of 127.0.0.0/8, where nothing can be listed."""
-    for net in without_loopback(entry.net):
-        yield from cidrs_of(net)
+def _smallest_exclusion(file: ListFile, subject: Subject) -> Exclusion | None:
+    """The exclusion of a file with the fewest addresses that holds a subject; the first of several."""
+    rows = file.excluded[subject.version].covering(subject.number)
+    found = (file.exclusion(subject.version, row) for row in rows)
+    return min(found, key=lambda exclusion: exclusion.net.size, default=None)
 
 
 class ZoneRib:
-    """A zone with its lists as radix trees. Prefixes that stand in a list twice are reported."""
+    """A zone with its lists. Nets that stand in a list twice are reported."""
 
     def __init__(self, zone: Zone, problems: Problems) -> None:
         self.zone = zone
         self.lists = [ListRib(block_list, problems) for block_list in zone.lists]
 
     @cached_property
-    def _exclusions(self) -> dict[int, Tree]:
-        return _exclusion_trees(self.zone.exclusions)
+    def _exclusions(self) -> dict[int, NetTree]:
+        return net_trees((exclusion.net, exclusion) for exclusion in self.zone.exclusions)
 
     def explain(self, subject: Subject, now: float) -> Explanation:
         """Everything that bears on a subject at a time, in seconds since 1970."""
         matches = (block_list.match(subject, now) for block_list in self.lists)
         exclusions = self._exclusions[subject.version].covering(subject)
         return Explanation(
-            tuple(match for match in matches if match is not None), exclusions[0] if exclusions else None
+            tuple(match for match in matches if match is not None), exclusions[0][1] if exclusions else None
         )
 
 
-def _exclusion_trees(exclusions: tuple[Exclusion, ...]) -> dict[int, Tree]:
-    """The exclusions by prefix."""
-    trees = {4: Tree(4), 6: Tree(6)}
-    for exclusion in exclusions:
-        for first, length in cidrs_of(exclusion.net):
-            trees[exclusion.net.version].insert(first, length, exclusion)
+def net_trees(nets: Iterable[tuple[Net, object]]) -> dict[int, NetTree]:
+    """A tree for each version, of nets with their values."""
+    trees = {version: NetTree(version) for version in BITS}
+    for net, value in nets:
+        trees[net.version].insert(net, value)
     return trees

@@ -1,7 +1,7 @@
 """Spans in bulk: millions of first and last addresses, each with a number, in one piece of memory.
 
-Owns the column of spans (`Spans`), and how they are brought in order: split into prefixes, sorted, searched for
-duplicates, joined. A span includes both its ends. What its number means, the caller decides: a line, a row, a chain of
+Owns the column of spans (`Spans`), and how they are brought in order: sorted, searched for duplicates,
+joined. A span includes both its ends. What its number means, the caller decides: a line, a row, a chain of
 listings. Control plane only. Knows no lists, no listings and no files.
 
 Everything is written once for both families (see `Span` in the .pxd). Memory is reached through raw pointers, and only
@@ -10,17 +10,9 @@ below an index that is bounded by `count` in the same few lines.
 
 from array import array
 
-from libc.stdint cimport UINT32_MAX, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport UINT32_MAX, uint32_t
 from libc.stdlib cimport free, malloc, qsort, realloc
 from libc.string cimport memcpy
-
-cdef extern from *:
-    """
-    #define count_leading_zeros(number) ((unsigned) __builtin_clzll(number))
-    #define count_trailing_zeros(number) ((unsigned) __builtin_ctzll(number))
-    """
-    unsigned count_leading_zeros(unsigned long long number) nogil
-    unsigned count_trailing_zeros(unsigned long long number) nogil
 
 cdef enum:
     # Bits of a digit of the radix sort: 2,048 counters fit the first-level cache.
@@ -131,34 +123,29 @@ cdef distance(Span *spans, size_t count):
     return sum
 
 
-# Prefixes
+# Sorting
 
 
-def sorted_prefixes(int version, sources, hole=None):
-    """The spans of all sources as the fewest prefixes that make them up, without those in the hole (first, last).
+def sorted_spans(int version, sources):
+    """The spans of all sources, sorted by first address and, where that is the same, the larger one first.
 
-    Sorted as a walk through a radix tree meets them: by first address, and the larger one first. The number of each is
-    its row: the position of its span in the sources one after the other.
+    The number of each is its row: the position of its span in the sources one after the other. Equal ones are in the
+    order of their rows.
     """
     cdef Spans out = Spans(version)
     cdef Spans source
     cdef size_t rows = 0
-    cdef address128 low = hole[0] if hole is not None else 1
-    cdef address128 high = hole[1] if hole is not None else 0
     for source in sources:
         check_version(source, version)
         rows += source.count
     if rows > UINT32_MAX:
         raise OverflowError(f"{rows} entries in one list; at most {UINT32_MAX} can be told apart")
-    # Nearly every list is of hosts, one prefix each.
     out.grow(rows)
-    rows = 0
     for source in sources:
         if version == 4:
-            add_prefixes(out, <Span4 *> source.data, source.count, rows, 32, low, high)
+            append_rows(out, <Span4 *> source.data, source.count)
         else:
-            add_prefixes(out, <Span6 *> source.data, source.count, rows, 128, low, high)
-        rows += source.count
+            append_rows(out, <Span6 *> source.data, source.count)
     if version == 4:
         sort(<Span4 *> out.data, out.count, 32)
     else:
@@ -166,78 +153,26 @@ def sorted_prefixes(int version, sources, hole=None):
     return out
 
 
-cdef int add_prefixes(
-    Spans out, Span *spans, size_t count, size_t row, unsigned bits, address128 low, address128 high
-) except -1:
+cdef int append_rows(Spans out, Span *spans, size_t count) except -1:
+    """Add spans, each with its place in `out` as its number."""
     cdef size_t at
     cdef Span span
     for at in range(count):
         span = spans[at]
-        span.number = <uint32_t> (row + at)
-        if low <= high and span.first <= high and span.last >= low:
-            if span.first < low:
-                split(out, span, span.first, low - 1, bits)
-            if span.last > high:
-                split(out, span, high + 1, span.last, bits)
-        elif span.first == span.last:
-            add(out, span)
-        else:
-            split(out, span, span.first, span.last, bits)
+        span.number = <uint32_t> out.count
+        add(out, span)
     return 0
 
 
-cdef int split(Spans out, Span span, address128 first, address128 last, unsigned bits) except -1:
-    """Add the prefixes from `first` to `last` with the number of the span."""
-    cdef unsigned size, fitting
-    cdef address128 length
-    while True:
-        # The largest block that starts here and does not pass the end.
-        length = last - first
-        fitting = bit_length(length)
-        if length & (length + 1):
-            fitting -= 1
-        size = min(trailing_zeros(first, bits), fitting)
-        length = ~<address128> 0 >> (128 - size) if size else 0
-        if Span is Span4:
-            add(out, Span4(<uint32_t> first, <uint32_t> (first + length), span.number))
-        else:
-            add(out, Span6(first, first + length, span.number))
-        if first + length == last:
-            return 0
-        first += length + 1
-
-
-cdef unsigned bit_length(address128 number) noexcept nogil:
-    cdef uint64_t high = <uint64_t> (number >> 64)
-    cdef uint64_t low = <uint64_t> number
-    if high:
-        return 128 - count_leading_zeros(high)
-    if low:
-        return 64 - count_leading_zeros(low)
-    return 0
-
-
-cdef unsigned trailing_zeros(address128 number, unsigned bits) noexcept nogil:
-    """How many of the lowest bits are zero; all `bits` of an address that is 0."""
-    cdef uint64_t low = <uint64_t> number
-    if low:
-        return count_trailing_zeros(low)
-    if number:
-        return 64 + count_trailing_zeros(<uint64_t> (number >> 64))
-    return bits
-
-
-cdef unsigned digit_of(Span span, unsigned shift, unsigned bits) noexcept nogil:
-    """A digit of what is sorted by: the first address, and below it (shift = bits) the size, larger ones first."""
-    if shift == bits:
-        return bits - bit_length(span.last - span.first)
+cdef unsigned digit_of(Span span, unsigned shift) noexcept nogil:
+    """A digit of the first address."""
     return <unsigned> (span.first >> shift) & (DIGITS - 1)
 
 
 cdef int sort(Span *spans, size_t count, unsigned bits) except -1:
-    """Sort prefixes by first address and, where that is the same, the larger one first; equal ones keep their order.
+    """Sort by first address and, where that is the same, the larger one first; equal ones by their numbers.
 
-    A radix sort from the lowest digit up. Spans that are no prefixes come sorted by first address too.
+    A radix sort from the lowest digit up, then what starts at one address, which is nearly always a single span.
     """
     cdef size_t at, start, size
     cdef unsigned digit, shift
@@ -256,31 +191,59 @@ cdef int sort(Span *spans, size_t count, unsigned bits) except -1:
     if scratch == NULL:
         raise MemoryError
     target = scratch
-    shift = bits
-    while True:
+    for shift in range(0, bits, <unsigned> DIGIT):
         for digit in range(<unsigned> DIGITS):
             starts[digit] = 0
         for at in range(count):
-            starts[digit_of(source[at], shift, bits)] += 1
+            starts[digit_of(source[at], shift)] += 1
         # A digit that all of them have in common sorts nothing.
-        if starts[digit_of(source[0], shift, bits)] < count:
+        if starts[digit_of(source[0], shift)] < count:
             start = 0
             for digit in range(<unsigned> DIGITS):
                 size = starts[digit]
                 starts[digit] = start
                 start += size
             for at in range(count):
-                digit = digit_of(source[at], shift, bits)
+                digit = digit_of(source[at], shift)
                 target[starts[digit]] = source[at]
                 starts[digit] += 1
             source, target = target, source
-        shift = 0 if shift == bits else shift + DIGIT
-        if shift >= bits:
-            break
     if source != spans:
         memcpy(spans, source, count * sizeof(Span))
     free(scratch)
+    sort_equal_firsts(spans, count)
     return 0
+
+
+cdef void sort_equal_firsts(Span *spans, size_t count) noexcept nogil:
+    """Sort those that start at one address, the larger first."""
+    cdef size_t at, start = 0
+    cdef bint is_sorted = True
+    for at in range(1, count + 1):
+        if at < count and spans[at].first == spans[start].first:
+            is_sorted = is_sorted and spans[at - 1].last >= spans[at].last
+            continue
+        if not is_sorted:
+            if Span is Span4:
+                qsort(&spans[start], at - start, sizeof(Span), by_last4)
+            else:
+                qsort(&spans[start], at - start, sizeof(Span), by_last6)
+        start = at
+        is_sorted = True
+
+
+cdef int by_last4(const void *one, const void *other) noexcept nogil:
+    return by_last(<const Span4 *> one, <const Span4 *> other)
+
+
+cdef int by_last6(const void *one, const void *other) noexcept nogil:
+    return by_last(<const Span6 *> one, <const Span6 *> other)
+
+
+cdef int by_last(const Span *one, const Span *other) noexcept nogil:
+    if one.last != other.last:
+        return 1 if one.last < other.last else -1
+    return (one.number > other.number) - (one.number < other.number)
 
 
 # Duplicates
@@ -289,7 +252,6 @@ cdef int sort(Span *spans, size_t count, unsigned bits) except -1:
 cdef struct Duplicate:
     uint32_t later
     uint32_t earlier
-    size_t at
 
 
 cdef int by_later(const void *one, const void *other) noexcept nogil:
@@ -298,33 +260,25 @@ cdef int by_later(const void *one, const void *other) noexcept nogil:
     return (a > b) - (a < b)
 
 
-def duplicates(Spans prefixes):
-    """The rows with a prefix that an earlier row has too: (later rows, earlier rows, first such prefix of each).
+def duplicates(Spans spans):
+    """The rows whose span an earlier row has too: (later rows in order, the first row with the span of each).
 
-    Takes what `sorted_prefixes` gives. The two arrays and the spans belong together by position, in the order of the
-    later rows, and each of these stands there once.
+    Takes what `sorted_spans` gives.
     """
-    if prefixes.version == 4:
-        return find_duplicates(<Span4 *> prefixes.data, prefixes.count, 4)
-    return find_duplicates(<Span6 *> prefixes.data, prefixes.count, 6)
+    if spans.version == 4:
+        return find_duplicates(<Span4 *> spans.data, spans.count)
+    return find_duplicates(<Span6 *> spans.data, spans.count)
 
 
-cdef tuple find_duplicates(Span *spans, size_t count, int version):
-    cdef size_t at
-    cdef uint32_t row
-    cdef size_t found = 0, rows = 0
+cdef tuple find_duplicates(Span *spans, size_t count):
+    cdef size_t at, found = 0
     cdef uint32_t earliest = 0
     cdef Duplicate *pairs = NULL
-    cdef Spans shared = Spans(version)
     for at in range(1, count):
         found += <size_t> (spans[at].first == spans[at - 1].first and spans[at].last == spans[at - 1].last)
     laters, earliers = array("I"), array("I")
     if not found:
-        return laters, earliers, shared
-    for at in range(count):
-        rows = max(rows, <size_t> spans[at].number + 1)
-    cdef bytearray seen = bytearray(rows)
-    cdef uint8_t *is_seen = seen  # one byte a row, and every row is below `rows`
+        return laters, earliers
     pairs = <Duplicate *> malloc(found * sizeof(Duplicate))
     if pairs == NULL:
         raise MemoryError
@@ -332,21 +286,18 @@ cdef tuple find_duplicates(Span *spans, size_t count, int version):
         found = 0
         earliest = spans[0].number
         for at in range(1, count):
-            row = spans[at].number
             if spans[at].first != spans[at - 1].first or spans[at].last != spans[at - 1].last:
-                earliest = row
-            elif not is_seen[row]:
-                is_seen[row] = 1
-                pairs[found] = Duplicate(row, earliest, at)
+                earliest = spans[at].number
+            else:
+                pairs[found] = Duplicate(spans[at].number, earliest)
                 found += 1
         qsort(pairs, found, sizeof(Duplicate), by_later)
         for at in range(found):
             laters.append(pairs[at].later)
             earliers.append(pairs[at].earlier)
-            add(shared, spans[pairs[at].at])
     finally:
         free(pairs)
-    return laters, earliers, shared
+    return laters, earliers
 
 
 def union(int version, sources):

@@ -40,6 +40,11 @@ class Net(NamedTuple):
     first: int
     last: int
 
+    @property
+    def size(self) -> int:
+        """How many addresses there are."""
+        return self.last - self.first + 1
+
     def __str__(self) -> str:
         cidrs = list(cidrs_of(self))
         if len(cidrs) > 1:

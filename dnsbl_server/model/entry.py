@@ -59,8 +59,8 @@ class ListFile:
     the list and n is `listings[n - 1]`; a version without such entries is missing. excluded: the nets that the file
     excludes, with the numbers of their lines.
 
-    An exclusion acts on the entries of its file alone. Among these and the exclusions the most specific one decides,
-    and of two equal ones the exclusion, as in rbldnsd.
+    An exclusion acts on the entries of its file alone. Among these and the exclusions the one with the fewest
+    addresses decides, and of two of one size the exclusion: for CIDRs the longest prefix, as in rbldnsd.
     """
 
     path: str

@@ -42,18 +42,6 @@ def test_each_listing_begins_a_chain_of_its_own_unless_it_is_over() -> None:
     assert chains.chains == [(3, (ENDLESS,)), (3, (SOON,)), (4, (ENDLESS,))]
 
 
-def test_a_chain_goes_on_with_what_ends_later() -> None:
-    chains = Chains(NOW)
-    endless, soon, later = chains.begin(0, [ENDLESS, SOON, LATER])
-    over_endless = chains.extend(0, LATER, endless)
-    assert chains.chains[over_endless] == (0, (LATER, ENDLESS))
-    assert chains.chains[chains.extend(0, SOON, over_endless)] == (0, (SOON, LATER, ENDLESS))
-    # What ends no later is never uncovered.
-    assert chains.chains[chains.extend(0, LATER, soon)] == (0, (LATER,))
-    assert chains.chains[chains.extend(0, ending(20, "same"), later)] == (0, (ending(20, "same"),))
-    assert chains.extend(0, LATER, endless) == over_endless
-
-
 @pytest.mark.parametrize(
     ("listings", "chain"),
     [
@@ -66,7 +54,9 @@ def test_a_chain_goes_on_with_what_ends_later() -> None:
         ([SOON, ending(10, "same")], (SOON,)),
     ],
 )
-def test_the_chain_of_listings_around_each_other(listings: list[Listing], chain: tuple[Listing, ...]) -> None:
+def test_the_chain_of_listings_that_hold_an_address_together(
+    listings: list[Listing], chain: tuple[Listing, ...]
+) -> None:
     chains = Chains(NOW)
     number = chains.number_of(5, listings)
     assert chains.chains[number] == (5, chain)

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 
+from dnsbl_server.compiler._merge import MAX_DEPTH
 from dnsbl_server.compiler.compile import compile_zone
 from dnsbl_server.compiler.rib import ZoneRib
 from dnsbl_server.model.address import Net, parse_address
@@ -233,3 +235,47 @@ def test_the_whole_internet_cannot_be_listed_in_parts(halves: list[Net], refused
     result = compile_zone(ZoneRib(zone, problems), 1, NOW, problems)
     assert (result is None) == refused
     assert bool(problems.errors) == refused
+
+
+def test_ranges_that_cross_are_all_listed(load_texts: Callable[..., LoadResult]) -> None:
+    nets = ["0.0.0.0/1", "126.0.0.0/7", "192.0.2.0-192.0.2.20", "192.0.2.10-192.0.2.29"]
+    zone = loaded(load_texts, "".join(["entries:\n", *(f"  - {{net: {net}, reason: '{net}'}}\n" for net in nets)]))
+    answers = {
+        "126.0.0.1": nets[1],  # the smaller one, with or without 127.0.0.0/8
+        "125.255.255.255": nets[0],
+        "192.0.2.9": nets[2],
+        "192.0.2.10": nets[3],
+        "192.0.2.29": nets[3],
+    }
+    for address, net in answers.items():
+        assert net in reasons(find(zone, address))[0]
+    assert zone.compiled.addresses[4] == (127 << 24) + 30
+
+
+def test_ranges_that_cross_too_often_are_refused(load_texts: Callable[..., LoadResult], tmp_path: Path) -> None:
+    lines = [f"2001:db8::{at:x}-2001:db8::ffff:{at:x}\n" for at in range(MAX_DEPTH + 1)]
+    (tmp_path / "crossing.txt").write_text("".join(lines))
+    load = load_texts("zone: bl.example.org\nlists: [{name: feed, files: [crossing.txt]}]\n")
+    (problem,) = load.problems.errors
+    assert problem.place == Place(str(tmp_path / "z0.yaml"), 2, 16)
+    assert str(problem).endswith(
+        "feed: more than 256 entries hold 2001:db8::100; of one list at most so many hold an address"
+    )
+    (tmp_path / "crossing.txt").write_text("".join(lines[:-1]))
+    assert loaded(load_texts, "files: [crossing.txt]\n").compiled.addresses[6] == 0xFFFF0000 + MAX_DEPTH
+
+
+@pytest.mark.parametrize("in_yaml", [False, True])
+def test_ranges_are_kept_as_ranges(load_texts: Callable[..., LoadResult], tmp_path: Path, in_yaml: bool) -> None:
+    # Each of these is made of some 220 CIDRs.
+    nets = [f"2001::{at:x}-3fff:{at:x}:ffff:ffff:ffff:ffff:ffff:fffe" for at in range(1, 200)]
+    (tmp_path / "ranges.txt").write_text("\n".join(nets))
+    text = "entries:\n" + "".join(f"  - {net}\n" for net in nets) if in_yaml else "files: [ranges.txt]\n"
+    zone = loaded(load_texts, text)
+    own = zone.rib.lists[0]
+    assert [len(own.take_spans(version)) for version in (4, 6)] == [0, len(nets)]
+    assert len(list(ZoneTable(zone.compiled.table).intervals(6))) == 1
+    (match,) = zone.rib.explain(parse_address("2001:1::"), NOW).matches
+    assert match.entry is not None
+    assert match.entry.text == nets[0]
+    assert len(match.covering) == len(nets)

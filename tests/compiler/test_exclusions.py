@@ -1,7 +1,8 @@
-"""The exclusions of list files: they act on the entries of their file, and the most specific one decides."""
+"""The exclusions of list files: they act on the entries of their file, and the smallest one decides."""
 
 import pytest
 
+from dnsbl_server.compiler._merge import MAX_DEPTH
 from dnsbl_server.compiler.compile import compile_zone
 from dnsbl_server.compiler.rib import ZoneRib
 from dnsbl_server.model.address import Address, parse_address, parse_net
@@ -77,9 +78,14 @@ def reason(zone: Zone, address: str, now: float = NOW) -> str:
         (["192.0.2.9", "!192.0.2.9"], "192.0.2.9", ""),
         (["!192.0.2.9", "192.0.2.9"], "192.0.2.9", ""),
         (["192.0.2.0/24", "!192.0.2.0-192.0.2.255"], "192.0.2.9", ""),
-        # A range is the fewest CIDRs.
+        # Of ranges, too, the one with the fewest addresses decides.
         (["192.0.2.0-192.0.2.4", "!192.0.2.0/30"], "192.0.2.3", ""),
         (["192.0.2.0-192.0.2.4", "!192.0.2.0/30"], "192.0.2.4", "list"),
+        (["192.0.2.0-192.0.2.9", "!192.0.2.5-192.0.2.14"], "192.0.2.7", ""),
+        (["192.0.2.0-192.0.2.9", "!192.0.2.5-192.0.2.15"], "192.0.2.7", "list"),
+        (["192.0.2.0-192.0.2.9", "!192.0.2.5-192.0.2.13"], "192.0.2.7", ""),
+        (["192.0.2.0-192.0.2.9", "!192.0.2.8/29"], "192.0.2.8", ""),
+        (["192.0.2.0-192.0.2.6", "!192.0.2.0/29"], "192.0.2.6", "list"),
         # At the ends of the address space.
         (["0.0.0.0/1", "!0.0.0.0"], "0.0.0.0", ""),
         (["0.0.0.0/1", "!0.0.0.0"], "0.0.0.1", "list"),
@@ -150,3 +156,17 @@ def test_what_only_exclusions_hold_lists_nothing() -> None:
     compiled = compile_zone(ZoneRib(zone_of([["!192.0.2.9", "!2001:db8::/32"]]), Problems()), 1, NOW, Problems())
     assert compiled is not None
     assert compiled.addresses == {4: 0, 6: 0}
+
+
+def test_exclusions_that_cross_are_limited_too() -> None:
+    def compiled(count: int) -> tuple[bool, list[str]]:
+        crossing = [f"!10.0.{at >> 8}.{at & 255}-10.1.{at >> 8}.{at & 255}" for at in range(count)]
+        problems = Problems()
+        zone = zone_of([["10.0.0.0/8", *crossing, *crossing]])
+        return compile_zone(ZoneRib(zone, problems), 1, NOW, problems) is not None, [str(each) for each in problems]
+
+    assert compiled(MAX_DEPTH - 1) == (True, [])
+    assert compiled(MAX_DEPTH) == (
+        False,
+        ["x.yaml: traps: more than 256 entries hold 10.0.0.255; of one list at most so many hold an address"],
+    )

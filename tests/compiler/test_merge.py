@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsbl_server.compiler._merge import flatten, intervals, lay_over, subtract
-from dnsbl_server.model._spans import Spans, sorted_prefixes
-from dnsbl_server.model.address import BITS, Net
-from tests import oracle
+from dnsbl_server.compiler._merge import MAX_DEPTH, DepthError, flatten, intervals, lay_over, subtract
+from dnsbl_server.model._spans import Spans, sorted_spans
+from dnsbl_server.model.address import BITS
 from tests.model.test_spans import LAST, MIDDLE, WINDOW, Triple, held, triples, worlds
 
 
@@ -31,35 +30,39 @@ NESTED = bytes([0, 0, 0, 1])
 @given(st.data(), worlds())
 def test_flattening_agrees_with_looking_at_each_address(data: st.DataObject, world: tuple[int, int]) -> None:
     version, base = world
-    rows = data.draw(triples(version, base))
+    rows = data.draw(triples(version, base, 20))
     kinds = array("I", (number for _, _, number in rows[: len(rows) // 2]))
     default = data.draw(st.integers(0, 3))
-    asked: list[tuple[int, int]] = []
+    asked: list[tuple[int, ...]] = []
 
-    def extend(kind: int, parent: int) -> int:
-        asked.append((kind, parent))
-        return 100 * kind + parent % 97
+    def combine(together: tuple[int, ...]) -> int:
+        asked.append(together)
+        return 100 + sum(4**at * kind for at, kind in enumerate(together))
 
     def kind_of(row: int) -> int:
         return kinds[row] if row < len(kinds) else default
 
-    blocks: dict[tuple[int, int], int] = {}
+    spans: dict[tuple[int, int], int] = {}
     for row, (first, last, _) in enumerate(rows):
-        for block in oracle.blocks(Net(version, first, last)):
-            blocks.setdefault(block, row)  # of equal ones the first counts
+        spans.setdefault((first, last), row)  # of equal ones the first counts
     expected: list[int | None] = []
     for at in range(base, base + WINDOW):
-        number = None
-        for length in range(BITS[version] + 1):
-            host = (1 << BITS[version] - length) - 1
-            row = blocks.get((at & ~host, length), -1)
-            if row >= 0 and ROOTS[kind_of(row)] >= 0:
-                kind = kind_of(row)
-                number = 100 * kind + number % 97 if number is not None and NESTED[kind] else ROOTS[kind]
-        expected.append(number)
-    layer = flatten(sorted_prefixes(version, [Spans(version, rows)]), kinds, default, ROOTS, NESTED, extend)
+        held_by = sorted((last - first, row) for (first, last), row in spans.items() if first <= at <= last)
+        held_kinds = [kind_of(row) for _, row in held_by if ROOTS[kind_of(row)] >= 0]
+        together = []
+        for kind in held_kinds:
+            together.append(kind)
+            if not NESTED[kind]:
+                break
+        if not together:
+            expected.append(None)
+        elif len(together) == 1:
+            expected.append(ROOTS[together[0]])
+        else:
+            expected.append(100 + sum(4**place * kind for place, kind in enumerate(together)))
+    layer = flatten(sorted_spans(version, [Spans(version, rows)]), kinds, default, ROOTS, NESTED, combine)
     assert held(layer, base) == expected
-    assert all(kind == 3 for kind, _ in asked)
+    assert all(len(together) > 1 and set(together[:-1]) == {3} for together in asked)
 
 
 @pytest.mark.parametrize("version", [4, 6])
@@ -72,32 +75,55 @@ def test_flattening_prefixes_nested_as_deep_as_can_be(version: int) -> None:
             nets.append((address & ~host, address | host, 0))
         kinds = array("I", range(bits + 1))
         roots = array("i", range(bits + 1))
-        layer = flatten(
-            sorted_prefixes(version, [Spans(version, nets)]), kinds, 0, roots, bytes(bits + 1), lambda *_: -1
-        )
+        layer = flatten(sorted_spans(version, [Spans(version, nets)]), kinds, 0, roots, bytes(bits + 1), lambda _: -1)
         assert sorted(number for _, _, number in layer) == list(range(bits + 1))
         assert layer.addresses() == LAST[version] + 1
         (at,) = layer.covering(address)
         assert layer[at] == (address, address, bits)
 
 
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("shape", ["crossing", "nested", "from one address"])
+def test_one_address_is_held_so_often_and_not_more(version: int, shape: str) -> None:
+    def spans(count: int) -> Spans:
+        made = {
+            "crossing": [(at, at + 1000, 0) for at in range(count)],
+            "nested": [(at, 10_000 - at, 0) for at in range(count)],
+            "from one address": [(7, 7 + at, 0) for at in range(count)],
+        }
+        # What is over does not count.
+        return sorted_spans(version, [Spans(version, [*made[shape], (0, 5_000, 0), (0, 6_000, 0)])])
+
+    def flattened(count: int) -> Spans:
+        kinds = array("I", [0] * count + [1, 1])
+        return flatten(spans(count), kinds, 0, array("i", [5, -1]), bytes(2), lambda _: -1)
+
+    # They have one number, so it is one span.
+    first, last, number = next(iter(flattened(MAX_DEPTH)))
+    assert (first, number) == ({"crossing": 0, "nested": 0, "from one address": 7}[shape], 5)
+    assert last == {"crossing": 1255, "nested": 10_000, "from one address": 7 + 255}[shape]
+    with pytest.raises(DepthError) as raised:
+        flattened(MAX_DEPTH + 1)
+    assert raised.value.args == ({"crossing": 256, "nested": 256, "from one address": 7}[shape],)
+
+
 def test_flattening_refuses_what_is_not_as_it_should_be() -> None:
-    inside = sorted_prefixes(4, [Spans(4, [(0, 255, 0), (7, 7, 0)])])
+    inside = sorted_spans(4, [Spans(4, [(0, 255, 0), (7, 7, 0)])])
     kinds = array("I")
 
-    def fail(kind: int, parent: int) -> int:
+    def fail(together: tuple[int, ...]) -> int:
         raise LookupError("no such thing")
 
     with pytest.raises(LookupError):
         flatten(inside, kinds, 0, array("i", [1]), b"\1", fail)
-    with pytest.raises(ValueError, match="no number"):
-        flatten(inside, kinds, 0, array("i", [1]), b"\1", lambda kind, parent: -1)
+    with pytest.raises(OverflowError):
+        flatten(inside, kinds, 0, array("i", [1]), b"\1", lambda together: -1)
     with pytest.raises(IndexError):
-        flatten(inside, kinds, 1, array("i", [1]), b"\1", lambda kind, parent: 1)
+        flatten(inside, kinds, 1, array("i", [1]), b"\1", lambda together: 1)
     with pytest.raises(ValueError, match="same kinds"):
-        flatten(inside, kinds, 0, array("i", [1]), b"", lambda kind, parent: 1)
-    with pytest.raises(ValueError, match="not sorted prefixes"):
-        flatten(Spans(4, [(0, 1000 - at, 0) for at in range(200)]), kinds, 0, array("i", [1]), b"\0", fail)
+        flatten(inside, kinds, 0, array("i", [1]), b"", lambda together: 1)
+    with pytest.raises(ValueError, match="not sorted"):
+        flatten(Spans(4, [(200 - at, 1000, 0) for at in range(200)]), kinds, 0, array("i", [1]), b"\0", fail)
 
 
 @given(st.data(), worlds())

@@ -294,7 +294,7 @@ def test_a_file_that_fails_under_a_new_name_keeps_its_zone_to_itself(tmp_path: P
     with serving(tmp_path, zones) as server:
         second.write_text(zone_text(NEW))
         server.wait_for("two files for one zone")
-        # Its text is well-formed, but it lists one prefix twice; so it goes on serving what it had.
+        # Its text is well-formed, but it lists one net twice; so it goes on serving what it had.
         rename_over(zones / "bl.yaml", zone_text(MORE, MORE, zone="other.example.org"))
         server.wait_for(f"zone {ZONE}: not reloaded")
         assert is_listed(server, OLD)
