@@ -97,13 +97,11 @@ class Storm:
         if not self.root.is_dir():
             (self._aside / "root").rename(self.root)
         for path, text in self._good.items():
-            self._clear(path)
             self._write(path, text.encode())
         self._point("a")
 
     def rename_over(self) -> None:
         path = self._any()
-        self._clear(path)
         self._write(path, (self._good[path] + f"# {self._source.random()}\n").encode())
 
     def append(self) -> None:
@@ -124,7 +122,7 @@ class Storm:
         self._point(self._source.choice(("nowhere", "../current", "a/hosts.txt")))
 
     def remove(self) -> None:
-        self._clear(self._any())
+        self._clear(self._other())
 
     def make_unreadable(self) -> None:
         path = self._any()
@@ -133,17 +131,18 @@ class Storm:
 
     def make_fifo(self) -> None:
         path = self._any()
-        self._clear(path)
-        os.mkfifo(path)
+        self._clear_directory(path)
+        pipe = self._aside / "new-fifo"
+        os.mkfifo(pipe)
+        pipe.rename(path)
 
     def make_directory(self) -> None:
-        path = self._any()
+        path = self._other()
         self._clear(path)
         path.mkdir()
 
     def write_garbage(self) -> None:
         path = self._any()
-        self._clear(path)
         self._write(path, self._source.choice((b"\0" * 9, b"<html>502</html>\n" * 99, self._source.randbytes(999))))
 
     def write_long_line(self) -> None:
@@ -180,6 +179,10 @@ class Storm:
         for path in list(self.root.glob("new*.yaml"))[:2]:
             path.unlink()
 
+    def _other(self) -> Path:
+        """Any but the zone file of the zone that is asked: without that one, it is right that the zone goes."""
+        return self._source.choice([path for path in self._good if path.name != "bl.yaml"])
+
     def _any(self) -> Path:
         return self._source.choice(list(self._good))
 
@@ -198,9 +201,15 @@ class Storm:
         link.rename(self.root / "current")
 
     def _write(self, path: Path, data: bytes) -> None:
+        self._clear_directory(path)
         new = path.with_name(f".{path.name}.new")
         new.write_bytes(data)
         new.rename(path)
+
+    @staticmethod
+    def _clear_directory(path: Path) -> None:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
 
     @staticmethod
     def _clear(path: Path) -> None:
@@ -291,12 +300,14 @@ def main() -> int:
             _wait_until_quiet(server, reload=True)
             time.sleep(1)
             after, grown = _descriptors(server), server.memory() - memory
-            tracebacks = server.log.read_text().count("Traceback")
+            text = server.log.read_text()
+            tracebacks, withdrawn = text.count("Traceback"), text.count(f"zone {_ZONE}: withdrawn")
     sent, answered, lost, wrong = (sum(getattr(each, key) for each in load.results) for key in _COUNTS)
     longest = max(each.max for each in load.results) / 1000
     print(f"{options.edits} edits with seed {options.seed}: {dict(done)}, {killed} loaders killed")
     print(f"{sent:,} queries, {answered:,} answered, {lost} lost, {wrong} wrong; longest {longest:.1f} ms")
     print(f"descriptors {before} before, {after} after; memory {grown >> 10:+,} kB; {tracebacks} tracebacks in the log")
+    print(f"{_ZONE} was withdrawn {withdrawn} times")
     print(machine())
     return 1 if lost or wrong or after > before or grown > _GROWTH or tracebacks else 0
 

@@ -4,10 +4,10 @@ Owns the rules between zones. `check`, `lookup` and the loader process of the se
 go through `load_zones`. Whatever goes wrong is a problem; only a bug raises.
 """
 
-import os
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import NamedTuple
 
 from dnsbl_server.compiler.compile import Compiled, compile_zone
@@ -19,7 +19,7 @@ from dnsbl_server.sources.files import Signature, signature
 from dnsbl_server.sources.listkeys import Progress
 from dnsbl_server.sources.zonefile import ZoneFile, read_zone_file
 from dnsbl_server.supply.serial import ZoneVersion, next_serial, serial_at
-from dnsbl_server.supply.way import steps_to
+from dnsbl_server.supply.way import stand_in, steps_to
 from dnsbl_server.table.pack import info_of, with_serial
 
 # A file that changes while it is read is read again, this often and after so many seconds.
@@ -66,6 +66,8 @@ def load_zones(
     read = {file: _read_or_refuse(file, problems, progress, starved) for file in files}
     owners = _owners(read, served or {}, problems)
     neighbours = _Neighbours(owners, read)
+    # Many files are in one directory.
+    newest_link = cache(_newest_link)
     zones: dict[str, CompiledZone] = {}
     for file, zone_file in read.items():
         zone = zone_file.zone
@@ -75,7 +77,7 @@ def load_zones(
         is_refused = zone_file.failed or owners.get(zone.name) != file or neighbours.is_hiding(zone, problems)
         rib = ZoneRib(zone, found)
         before = (previous or {}).get(zone.name)
-        serial = next_serial(_serial(zone, zone_file.sources, now), before)
+        serial = next_serial(_serial(zone, zone_file.sources, newest_link, now), before)
         try:
             progress(file, 0)
             # One that is refused already is looked through all the same: one run shows all problems.
@@ -164,6 +166,11 @@ def _owners(read: Mapping[str, ZoneFile], served: Mapping[str, str], problems: P
     return owners
 
 
+def _newest_link(path: str) -> int:
+    """When the newest symbolic link on the way to a path was made or renamed, in nanoseconds since 1970; else 0."""
+    return max((step.link_changed for step in steps_to(path)), default=0)
+
+
 class _Neighbours:
     """The zones that a name may be above or below, so that one would hide listings of the other."""
 
@@ -207,10 +214,10 @@ def _names_above(name: str) -> list[str]:
     return found
 
 
-def _serial(zone: Zone, sources: Mapping[str, Signature], now: float) -> int:
-    """The serial of a zone's last change, as far as its files and entries tell."""
+def _serial(zone: Zone, sources: Mapping[str, Signature], newest_link: Callable[[str], int], now: float) -> int:
+    """The serial of a zone's last change, as far as its files and entries tell. newest_link: on the way to a path."""
     changed = [known[_CHANGED] for known in sources.values() if known]
-    changed += (step.link_changed for source in sources for step in steps_to(os.path.abspath(source)))
+    changed += map(newest_link, set(map(stand_in, sources)))
     of_entries = {id(entry.listing): entry.listing for each in zone.lists for entry in each.entries}
     listings = [*of_entries.values(), *(own for each in zone.lists for file in each.files for own in file.listings)]
     return serial_at(changed, (listing.expires_at for listing in listings), now)

@@ -291,6 +291,9 @@ def _open_table(memory: FileIO) -> ZoneTable:
         content = map_memory(memory.fileno())
     except ValueError as error:
         raise TableError("empty") from error
+    except OSError as error:
+        # ENOMEM: each table is a mapping, and a reload of all has two for each zone.
+        raise OSError(error.errno, "no more memory can be mapped; see vm.max_map_count") from error
     return ZoneTable(content)
 
 

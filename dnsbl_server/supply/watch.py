@@ -8,13 +8,12 @@ again": whether a file has changed, its receiver finds out. Knows nothing of zon
 import asyncio
 import logging
 import os
-import stat
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from watchfiles import awatch
 
-from dnsbl_server.supply.way import steps_to
+from dnsbl_server.supply.way import stand_in, steps_to
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +26,7 @@ Directories = dict[str, tuple[int, int]]
 def directories_of(paths: Iterable[str]) -> Directories:
     """The directories in which something happens when one of the paths comes to mean something else."""
     found: Directories = {}
-    for path in dict.fromkeys(map(_stand_in, paths)):
+    for path in dict.fromkeys(map(stand_in, paths)):
         for step in steps_to(path):
             if step.directory in found:
                 continue
@@ -35,17 +34,6 @@ def directories_of(paths: Iterable[str]) -> Directories:
                 status = os.stat(step.directory)
                 found[step.directory] = status.st_dev, status.st_ino
     return found
-
-
-def _stand_in(path: str) -> str:
-    """An absolute path with the same way: for all files that are in one directory, and are no links, the same one."""
-    path = os.path.join(os.getcwd(), path)
-    try:
-        is_file = stat.S_ISREG(os.lstat(path).st_mode)
-    except (OSError, ValueError):
-        return path
-    # A name that cannot be in a directory.
-    return os.path.join(os.path.dirname(path), "*") if is_file else path
 
 
 class Watcher:

@@ -56,3 +56,14 @@ def steps_to(path: str) -> Iterator[Step]:
         else:
             yield Step(str(current))
             return
+
+
+def stand_in(path: str) -> str:
+    """An absolute path with the same way: for all files that are in one directory, and are no links, the same one."""
+    path = os.path.join(os.getcwd(), path)
+    try:
+        is_file = stat.S_ISREG(os.lstat(path).st_mode)
+    except (OSError, ValueError):
+        return path
+    # A name that cannot be in a directory.
+    return os.path.join(os.path.dirname(path), "*") if is_file else path

@@ -10,12 +10,16 @@ from dnsbl_server.sources.files import Signature
 from dnsbl_server.supply.paths import PathLook
 from dnsbl_server.supply.plan import (
     EXPIRY_SHARE,
+    SUSPICIONS,
     Backoff,
     KnownFile,
     Look,
     Plan,
     Reason,
+    after_crash,
     after_due_load,
+    batches_after,
+    first_batches,
     plan,
     seconds_to_next_look,
 )
@@ -70,7 +74,13 @@ class Case(NamedTuple):
         return plan(self.known, Look(paths, dict.fromkeys(sources, OLD) | self.versions), NOW, self.is_forced)
 
 
+def crashed(retry_at: float, crashes: int = 1) -> KnownFile:
+    """A file whose loader has failed."""
+    return KnownFile({"a": OLD}, False, NOW - 50, crashes=crashes, retry_at=retry_at)
+
+
 N, C, F, E, T, B = Reason.NEW, Reason.CHANGED, Reason.FORCED, Reason.EXPIRED, Reason.CLOCK, Reason.FAILED
+R = Reason.RETRY
 
 CASES = [
     # Nothing happened, nothing to do.
@@ -131,6 +141,13 @@ CASES = [
         paths=(unreadable("d"), directory("e", "2"), PathLook("f", ("f",))),
         kept="d",
     ),
+    Case(17, {"a": crashed(NOW + 1)}, "a", {}),
+    Case(17, {"a": crashed(NOW)}, "a", {"a": {R}}),
+    Case(17, {"a": crashed(NOW + 1)}, "a", {"a": {C}}, versions={"a": NEW}),
+    Case(17, {"a": crashed(NOW + 1)}, "a", {"a": {F}}, is_forced=True),
+    # Not because of another file, unlike one that failed by its content.
+    Case(17, {"a": crashed(NOW + 1), "b": BAD}, "a b c", {"b": {B}, "c": {N}}),
+    Case(17, {"a": crashed(NOW, crashes=0)}, "a", {}),
     # Several rules for one file, and for several files.
     Case(3, {"b": BAD}, "a b", {"a": {F, N}, "b": {F, B}}, is_forced=True),
     Case(4, {"a": expiring(NOW)}, "a", {"a": {E, C, F}}, versions={"a": NEW}, is_forced=True),
@@ -154,7 +171,7 @@ def test_what_is_loaded_and_why(case: Case) -> None:
 
 
 def test_every_rule_of_a_plan_has_its_case() -> None:
-    assert {case.rule for case in CASES} == set(range(10))
+    assert {case.rule for case in CASES} == {*range(10), 17}
 
 
 def test_rule_4_an_expiry_is_one_load() -> None:
@@ -191,6 +208,51 @@ def test_rule_5_the_pause_is_a_multiple_of_the_load(duration: float) -> None:
 )
 def test_rule_10_the_next_look(known: dict[str, KnownFile], seconds: float) -> None:
     assert seconds_to_next_look(known, NOW, 30.0) == seconds
+
+
+def test_rule_10_and_17_a_retry_is_a_look() -> None:
+    assert seconds_to_next_look({"a": crashed(NOW + 7), "b": expiring(NOW + 9)}, NOW, 30.0) == 7.0
+    assert seconds_to_next_look({"a": crashed(NOW + 7, crashes=0)}, NOW, 30.0) == 30.0
+
+
+def test_rule_15_suspects_first_and_then_halves() -> None:
+    for failures in range(1, SUSPICIONS + 1):
+        assert batches_after("abcde", "c", failures) == [("a", "b", "d", "e"), ("c",)]
+    assert batches_after("abcde", "c", SUSPICIONS + 1) == [("a", "b"), ("c", "d", "e")]
+    assert batches_after("ab", "b", SUSPICIONS + 1) == [("a",), ("b",)]
+
+
+@given(st.lists(st.sampled_from("abcdefgh"), min_size=2, unique=True), st.integers(1, 9), st.data())
+def test_rule_15_no_file_is_lost_and_each_batch_is_smaller(
+    batch: list[str], failures: int, data: st.DataObject
+) -> None:
+    found = batches_after(batch, data.draw(st.sampled_from(batch)), failures)
+    assert sorted(path for each in found for path in each) == sorted(batch)
+    assert all(0 < len(each) < len(batch) for each in found)
+
+
+def test_rule_16_the_versions_are_those_from_before() -> None:
+    file = after_crash(GOOD, {"a": NEW, "feed": OLD}, NOW, 1.0)
+    assert (file.sources, file.has_succeeded) == ({"a": NEW, "feed": OLD}, False)
+    assert file.made_at == GOOD.made_at
+
+
+def test_rule_17_each_delay_is_longer() -> None:
+    file, delays = GOOD, []
+    for _ in range(1000):
+        file = after_crash(file, {}, NOW, 0.1)
+        delays.append(file.retry_at - NOW)
+    assert delays[:4] == [2.0, 4.0, 8.0, 16.0]
+    assert delays[-1] == max(delays) == 3600.0
+    # One that takes long is tried less often.
+    assert after_crash(GOOD, {}, NOW, 60.0).retry_at == NOW + EXPIRY_SHARE * 60.0
+
+
+def test_rule_18_who_failed_has_a_loader_of_its_own() -> None:
+    known = {"a": GOOD, "b": crashed(NOW), "c": BAD, "d": crashed(NOW, crashes=3)}
+    assert first_batches("abcde", known) == [("a", "c", "e"), ("b",), ("d",)]
+    assert first_batches("b", known) == [("b",)]
+    assert first_batches("", known) == []
 
 
 def test_rule_11_each_failure_waits_longer() -> None:

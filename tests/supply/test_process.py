@@ -226,6 +226,29 @@ def test_a_loader_that_hangs_is_killed(zone_file: str, loader_is: Callable[..., 
         run([zone_file], LoaderProcess(0.3))
 
 
+def test_a_loader_that_cannot_be_killed_is_left_to_itself(
+    zone_file: str,
+    loader_is: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    loader_is(HANG)
+    loader = LoaderProcess(0.3)
+    monkeypatch.setattr(process, "_END_PATIENCE", 0.1)
+    with monkeypatch.context() as patch:
+        # Like one that waits for a file system in the kernel.
+        patch.setattr(subprocess.Popen, "kill", lambda process: None)
+        with pytest.raises(LoaderError, match="took longer than"):
+            run([zone_file], loader)
+    (stuck,) = loader._stuck
+    assert f"loader process {stuck.pid} cannot be killed" in caplog.text
+    stuck.kill()
+    assert stuck.wait(LONG) == -signal.SIGKILL
+    with pytest.raises(LoaderError, match="took longer than"):
+        run([zone_file], loader)
+    assert loader._stuck == []
+
+
 def _in_thread(loader: LoaderProcess, files: list[str]) -> tuple[threading.Thread, list[object]]:
     outcome: list[object] = []
 
