@@ -103,6 +103,11 @@ class Server:
         """Send it a signal."""
         self._process.send_signal(number)
 
+    def wait(self) -> None:
+        """Wait until it has ended."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(2 * _STOP_PATIENCE)
+
     def wait_until_listed(self, packet: bytes) -> float:
         """Ask again and again until the answer has a record; the moment it came."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
@@ -169,10 +174,12 @@ def _kilobytes(status: str, key: str) -> int:
     return int(found[1]) << 10 if found else 0  # a process that has just ended has none
 
 
-def start_dnsbl(directory: Path, allowed: set[int], threads: int = 1, python: str = sys.executable) -> Server:
+def start_dnsbl(
+    directory: Path, allowed: set[int], threads: int = 1, python: str = sys.executable, metrics: str = "off"
+) -> Server:
     """Start this project's server on the zone files in a directory. python: of the environment it is installed in."""
     port = _free_port()
-    command = [python, "-P", "-m", "dnsbl_server", "serve", "--metrics", "off", "--listen", f"127.0.0.1:{port}"]
+    command = [python, "-P", "-m", "dnsbl_server", "serve", "--metrics", metrics, "--listen", f"127.0.0.1:{port}"]
     command += ["--threads", str(threads)]
     return Server("dnsbl-server", [*command, str(directory)], port, directory.parent / f"dnsbl{port}.log", allowed)
 
@@ -205,6 +212,13 @@ def _find_rbldnsd() -> str:
 
 
 def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """Return a port that is free for both UDP and TCP."""
+    while True:
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
+            contextlib.suppress(OSError),
+        ):
+            udp.bind(("127.0.0.1", 0))
+            tcp.bind(udp.getsockname())
+            return int(udp.getsockname()[1])

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 # Connections that wait in the kernel until they are accepted.
 _BACKLOG = 1024
 # Connections that are accepted before the event loop does something else.
-_TURN = 8
+_TURN = 16
 # Seconds until the next try where no descriptor was free, and from one line about that in the log to the next.
 _PAUSE = 0.1
 _SILENCE = 60.0
@@ -48,8 +48,9 @@ class TcpListener:
         """Accept no more, and close the socket; the connections stay."""
         if self._pause is not None:
             self._pause.cancel()
-        self._loop.remove_reader(self._socket)
-        self._socket.close()
+        if self._socket.fileno() >= 0:
+            self._loop.remove_reader(self._socket)
+            self._socket.close()
 
     def _accept(self) -> None:
         for _ in range(_TURN):

@@ -3,8 +3,8 @@
 Owns the connections: how many there may be and which one gives way, how long they may be idle, and whose turn it is.
 A connection counts as idle from its last answer on, so sending byte by byte, or never reading, gains nothing. What was
 just read waits in one queue of connections, and whoever sends more than is answered in a turn in another one, which
-takes nothing from the first; what a connection has sent beyond that stays with the kernel. `listener` accepts the
-connections. Knows no DNS but the length.
+takes nothing from the first; in both the clients take turns, however many connections each has. What a connection has
+sent beyond that stays with the kernel. `listener` accepts the connections. Knows no DNS but the length.
 """
 
 import asyncio
@@ -44,9 +44,9 @@ class TcpConnections:
         self.limits = limits
         self.buffer = memoryview(bytearray(_READ))
         self._open = _OpenConnections()
-        # Those that were read from since they were served, and those that had more then than one turn.
-        self._fresh: deque[TcpConnection] = deque()
-        self._queue: deque[TcpConnection] = deque()
+        # Those that were read from since they were served, and those that had more than one turn takes.
+        self._fresh = _Queue()
+        self._queue = _Queue()
         self._next: asyncio.Handle | None = None
 
     def __len__(self) -> int:
@@ -78,7 +78,7 @@ class TcpConnections:
 
     def wait(self, connection: "TcpConnection") -> None:
         """Give a connection that was just read from a place in the queue."""
-        self._fresh.append(connection)
+        self._fresh.add(connection)
         if self._next is None:
             self._next = asyncio.get_running_loop().call_soon(self._take_turns)
 
@@ -101,16 +101,42 @@ class TcpConnections:
         if self._fresh or self._queue:
             self._next = asyncio.get_running_loop().call_soon(self._take_turns)
 
-    def _serve(self, queue: "deque[TcpConnection]", seconds: float) -> None:
+    def _serve(self, queue: "_Queue", seconds: float) -> None:
         """Give each connection of a queue one turn, for some seconds, but at least the first one."""
         now = asyncio.get_running_loop().time
         end = now() + seconds
         for _ in range(len(queue)):
-            connection = queue.popleft()
+            connection = queue.take()
             if connection.serve():
-                self._queue.append(connection)
+                self._queue.add(connection)
             if now() >= end:
                 return
+
+
+class _Queue:
+    """Connections that wait for their turn. Each client has a turn after the other, and so have its connections."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._clients: OrderedDict[str, deque[TcpConnection]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, connection: "TcpConnection") -> None:
+        self._clients.setdefault(connection.client, deque()).append(connection)
+        self._count += 1
+
+    def take(self) -> "TcpConnection":
+        """Take out the connection whose turn it is."""
+        client, own = next(iter(self._clients.items()))
+        connection = own.popleft()
+        if own:
+            self._clients.move_to_end(client)
+        else:
+            del self._clients[client]
+        self._count -= 1
+        return connection
 
 
 class _OpenConnections:

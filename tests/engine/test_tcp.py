@@ -485,6 +485,57 @@ def test_floods_leave_their_turn_to_others() -> None:
     run_connections(TcpLimits(200, 100_000), ask, answer)
 
 
+@pytest.mark.parametrize("is_more", [False, True], ids=["one query each", "many queries each"])
+def test_a_client_with_queries_that_take_long_leaves_others_their_turn(is_more: bool) -> None:
+    took = 0.003
+
+    def answer(packet: bytes) -> bytes | None:
+        if packet.startswith(b"a good"):
+            return packet
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, SkippingLoop)
+        loop.skipped += took
+        return None
+
+    async def ask(loop: SkippingLoop, _: TcpConnections, port: int) -> None:
+        streams = [await asyncio.open_connection("127.0.0.1", port) for _ in range(100)]
+        with ExitStack() as stack:
+            for each in streams:
+                stack.enter_context(closing(each[1]))
+            good = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.2", 0))
+            stack.enter_context(closing(good[1]))
+            await echo(good, b"a good query")
+            for _query in range(5):
+                for each in streams:
+                    each[1].write(framed(*QUERIES[: 50 if is_more else 1]))
+                before = loop.skipped
+                await echo(good, b"a good query")
+                # A turn of the other client in each queue, for each round of the loop that this client here takes too.
+                assert loop.skipped - before <= len(streams) * took / 4
+
+    run_connections(TcpLimits(200, 100_000), ask, answer)
+
+
+def test_a_turn_ends_with_its_time() -> None:
+    async def ask(_: SkippingLoop, connections: TcpConnections, port: int) -> None:
+        stream = await asyncio.open_connection("127.0.0.1", port)
+        with closing(stream[1]):
+            stream[1].write(framed(*QUERIES[:4]))
+            await all_are_queued(connections, 1)
+            (connection,) = connections._open
+            # All four would fit into one turn.
+            assert connection._received
+            assert await asyncio.wait_for(stream[0].readexactly(len(framed(*QUERIES[:4]))), PATIENCE)
+
+    def answer(packet: bytes) -> bytes | None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, SkippingLoop)
+        loop.skipped += 0.01
+        return packet
+
+    run_connections(TcpLimits(200, 100_000), ask, answer)
+
+
 class Peer:
     """Stands for a connection."""
 
