@@ -64,6 +64,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     zones: Annotated[tuple[FileName, ...], BeforeValidator(_several), Field(min_length=1)] = ("zones",)
+    files_below: Annotated[tuple[FileName, ...], BeforeValidator(_several)] = ()
     listen: Annotated[tuple[Listen, ...], BeforeValidator(_several), Field(min_length=1)] = DEFAULT_LISTEN
     metrics: Annotated[Endpoint | None, BeforeValidator(_metrics)] = Endpoint("127.0.0.1", 9353)
     user: FileName | None = None

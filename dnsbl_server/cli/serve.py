@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from dnsbl_server.cli.arguments import parsed_by, paths_argument
+from dnsbl_server.cli.arguments import files_below_option, parsed_by, paths_argument
 from dnsbl_server.cli.console import show_problems
 from dnsbl_server.config import Settings, parse_metrics, read_settings
 from dnsbl_server.endpoint import parse_endpoint
@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 @click.command()
 @paths_argument
+@files_below_option
 @click.option(
     "--listen",
     multiple=True,

@@ -47,7 +47,8 @@ def compile_zone(
         try:
             layers.append(layers_of(own, number, chains))
         except DepthError as error:
-            message = f"more than {MAX_DEPTH} entries hold {Address(*error.args)}; of one list at most so many hold an address"
+            held = f"more than {MAX_DEPTH} entries hold {Address(*error.args)}"
+            message = f"{held}; of one list at most so many hold an address"
             problems.error(own.list.place, own.list.name, message)
     if len(layers) < len(rib.lists):
         return None

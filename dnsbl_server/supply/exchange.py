@@ -30,12 +30,14 @@ class Job:
     """What a loader process is to do.
 
     files: zone files to load; served: the zones in service, name to zone file, with which the new ones must agree;
-    tables: descriptors of the tables in service, by zone, behind whose serials the new ones do not go back.
+    tables: descriptors of the tables in service, by zone, behind whose serials the new ones do not go back;
+    files_below: the directories that list files may be in, none: any.
     """
 
     files: tuple[str, ...]
     served: Mapping[str, str]
     tables: Mapping[str, int]
+    files_below: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,16 +67,18 @@ class Report:
 
 def encode_job(job: Job) -> bytes:
     """A job as bytes."""
-    return json.dumps({"files": job.files, "served": dict(job.served), "tables": dict(job.tables)}).encode()
+    fields = {"files": job.files, "served": dict(job.served), "tables": dict(job.tables)}
+    return json.dumps({**fields, "files_below": job.files_below}).encode()
 
 
 def decode_job(data: bytes) -> Job:
     """A job from bytes. Raises ExchangeError."""
-    fields = _object(_parse(data, "job"), "job", ("files", "served", "tables"))
+    fields = _object(_parse(data, "job"), "job", ("files", "served", "tables", "files_below"))
     return Job(
         files=_array_of(_text)(fields["files"], "job.files"),
         served=_map_of(_text)(fields["served"], "job.served"),
         tables=_map_of(_count)(fields["tables"], "job.tables"),
+        files_below=_array_of(_text)(fields["files_below"], "job.files_below"),
     )
 
 

@@ -6,7 +6,7 @@ go through `load_zones`. Whatever goes wrong is a problem; only a bug raises.
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from dnsbl_server.compiler.compile import Compiled, compile_zone
@@ -74,14 +74,16 @@ def load_zones(
     progress: Progress,
     served: Mapping[str, str] | None = None,
     previous: Mapping[str, ZoneTable] | None = None,
+    files_below: Sequence[str] = (),
 ) -> LoadResult:
     """Read, check and compile zone files.
 
     now: seconds since 1970; served: the zones that are in service, name to zone file, with which the new ones must
-    agree; previous: the tables of those zones, behind whose serials the new ones do not go back.
+    agree; previous: the tables of those zones, behind whose serials the new ones do not go back; files_below: the
+    directories that list files may be in, none: any.
     """
     problems = Problems()
-    read = {file: _read_settled(file, problems, progress) for file in files}
+    read = {file: _read_settled(file, problems, progress, files_below) for file in files}
     owners = _owners(read, served or {}, problems)
     zones: dict[str, CompiledZone] = {}
     for file, zone_file in read.items():
@@ -90,11 +92,11 @@ def load_zones(
             continue
         found = Problems()
         is_refused = zone_file.failed or owners.get(zone.name) != file or _is_hiding(zone, owners, read, problems)
-        rib = ZoneRib(zone, found)
         before = (previous or {}).get(zone.name)
         serial = max(_serial(zone_file.sources), before.info.serial if before else 0)
         try:
             # One that is refused already is looked through all the same: one run shows all problems.
+            rib = ZoneRib(zone, found)
             compiled = compile_zone(rib, serial, now, found, zone_file.sources)
         except Exception as error:
             # A zone that the compiler cannot take must not keep the others from being loaded.
@@ -116,13 +118,13 @@ def load_zones(
     return LoadResult(zones, problems, {file: zone_file.sources for file, zone_file in read.items()})
 
 
-def _read_settled(file: str, problems: Problems, progress: Progress) -> ZoneFile:
+def _read_settled(file: str, problems: Problems, progress: Progress, below: Sequence[str]) -> ZoneFile:
     """Read a zone file, again when it or a list file changed meanwhile: half a file can be a valid one."""
     for attempt in range(_READ_ATTEMPTS):
         if attempt:
             time.sleep(_READ_PAUSE)
         found = Problems()
-        zone_file = read_zone_file(file, found, progress)
+        zone_file = read_zone_file(file, found, progress, below)
         if all(signature(source) == known for source, known in zone_file.sources.items()):
             break
     else:

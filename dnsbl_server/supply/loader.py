@@ -54,7 +54,7 @@ def _yield_to_the_server() -> None:
 
 
 def _load_and_send(job: Job, previous: Mapping[str, ZoneTable], server: socket.socket) -> None:
-    result = load_zones(job.files, time.time(), lambda path, count: None, job.served, previous)
+    result = load_zones(job.files, time.time(), lambda path, count: None, job.served, previous, job.files_below)
     for file, zone in result.zones.items():
         table = zone.compiled.table
         added, removed = ZoneTable(table).changes_since(previous.get(zone.zone.name))

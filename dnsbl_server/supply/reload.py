@@ -52,10 +52,12 @@ class Reloader:
         loader: LoaderProcess,
         poll: float,
         on_request: Callable[[bool], None] = lambda has_begun: None,
+        files_below: tuple[str, ...] = (),
         backoff: Backoff = RETRY,
     ) -> None:
         """paths: zone files and directories; poll: seconds between two looks that nothing else asked for; on_request:
-        called with True when a load of everything begins, and with False when it has ended.
+        called with True when a load of everything begins, and with False when it has ended; files_below: the
+        directories that list files may be in, none: any.
         """
         self._on_request = on_request
         self._paths = paths
@@ -63,6 +65,7 @@ class Reloader:
         self._loader = loader
         self._poll = poll
         self._backoff = backoff
+        self._files_below = files_below
         self._known: dict[str, KnownFile] = {}
         self._watcher = Watcher(self._hint)
         self._wake = asyncio.Event()
@@ -184,7 +187,7 @@ class Reloader:
         # With those of files that are gone: the zone may come back in another one, and its serial goes on.
         tables = {self.statuses[path].name: table.descriptor for path, table in in_service.items()}
         try:
-            return await asyncio.to_thread(self._loader.run, Job(tuple(files), served, tables))
+            return await asyncio.to_thread(self._loader.run, Job(tuple(files), served, tables, self._files_below))
         except LoaderError:
             failed = {
                 path: replace(status, failures=status.failures + 1, last_succeeded=False)
