@@ -73,6 +73,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     zones: Annotated[tuple[FileName, ...], BeforeValidator(_several), Field(min_length=1)] = ("zones",)
+    files_below: Annotated[tuple[FileName, ...], BeforeValidator(_several)] = ()
     listen: Annotated[tuple[Listen, ...], BeforeValidator(_several), Field(min_length=1), AfterValidator(_few)] = (
         DEFAULT_LISTEN
     )

@@ -89,7 +89,9 @@ class Server:
     async def _serve(self, bound: Sequence[BoundSockets], sockets: ExitStack, stack: AsyncExitStack) -> None:
         settings = self._settings
         loader = LoaderProcess(settings.load_timeout, settings.load_memory or default_load_memory())
-        reloader = Reloader(settings.zones, self.service, loader, settings.poll_interval, self._notify_reload)
+        reloader = Reloader(
+            settings.zones, self.service, loader, settings.poll_interval, self._notify_reload, settings.files_below
+        )
         self.reloader = reloader
         stack.push_async_callback(reloader.close)
         self._handle_signals(reloader.request, stack)

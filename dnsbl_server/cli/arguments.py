@@ -20,6 +20,13 @@ T = TypeVar("T")
 
 paths_argument = click.argument("paths", metavar="[PATH]...", nargs=-1)
 
+files_below_option = click.option(
+    "--files-below",
+    multiple=True,
+    metavar="DIR",
+    help="Refuse list files that are not in this directory or below it; may be repeated. [default: any]",
+)
+
 
 def parsed_by(parse: Callable[[str], T]) -> Callable[[click.Context, click.Parameter, Any], Any]:
     """A callback of click's that parses one value or each of several, and quotes what is wrong."""
@@ -35,13 +42,13 @@ def parsed_by(parse: Callable[[str], T]) -> Callable[[click.Context, click.Param
     return convert
 
 
-def load_paths(paths: tuple[str, ...]) -> LoadResult:
+def load_paths(paths: tuple[str, ...], files_below: tuple[str, ...]) -> LoadResult:
     """Load the zones that paths hold, those of the default setting where there are none, as they are now."""
     # The process ends with what is made here; looking for cycles in millions of objects would double the time.
     gc.disable()
     problems = Problems()
     files = find_zone_files(paths or Settings().zones, problems)
     with Progress() as progress:
-        result = load_zones(files, time.time(), progress)
+        result = load_zones(files, time.time(), progress, files_below=files_below)
     problems.extend(result.problems)
     return result._replace(problems=problems)

@@ -8,24 +8,26 @@ from collections.abc import Iterator
 
 import click
 
-from dnsbl_server.cli.arguments import load_paths, paths_argument
+from dnsbl_server.cli.arguments import files_below_option, load_paths, paths_argument
 from dnsbl_server.cli.console import count_of, open_console, show_problems
+from dnsbl_server.model.problem import printable
 from dnsbl_server.supply.load import CompiledZone
 
 
 @click.command()
 @paths_argument
+@files_below_option
 @click.option("--strict", is_flag=True, help="Take warnings for errors.")
-def check(paths: tuple[str, ...], strict: bool) -> None:
+def check(paths: tuple[str, ...], files_below: tuple[str, ...], strict: bool) -> None:
     """Read the zones in PATHs (default: zones) and report every problem in them.
 
     Each problem has file, line and column. A summary of each good zone follows. The status is 1 if there is an error.
     """
-    result = load_paths(paths)
+    result = load_paths(paths, files_below)
     show_problems(result.problems)
     console = open_console()
     for file, compiled in result.zones.items():
-        console.print(f"{compiled.zone.name} ({file})", style="bold")
+        console.print(f"{compiled.zone.name} ({printable(file)})", style="bold")
         for line in _summary_of(compiled):
             console.print(line)
     zones, errors, warnings = len(result.zones), len(result.problems.errors), len(result.problems.warnings)
@@ -36,6 +38,8 @@ def check(paths: tuple[str, ...], strict: bool) -> None:
 
 
 def _summary_of(zone: CompiledZone) -> Iterator[str]:
+    if not zone.zone.ns:
+        yield "  no name servers (ns), which only a zone that is delegated to this server needs"
     for block_list in zone.zone.lists:
         yield f"  list {block_list.name}: {count_of(block_list.size, 'entry', 'entries')}"
     if zone.compiled.expired:

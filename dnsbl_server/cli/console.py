@@ -40,7 +40,7 @@ class Progress:
         """So many entries of a file were read."""
         if not self._console.is_terminal or time.monotonic() - self._since < _PROGRESS_AFTER:
             return
-        text = Text(f"reading {path}: {count:,} entries")
+        text = Text(f"reading {printable(path)}: {count:,} entries")
         if self._status is None:
             self._status = self._console.status(text)
             self._status.start()

@@ -11,6 +11,7 @@ from dnsbl_server.explain import EntryState, ListExplanation, ZoneExplanation
 from dnsbl_server.model.address import Address
 from dnsbl_server.model.entry import Exclusion
 from dnsbl_server.model.listing import format_time
+from dnsbl_server.model.problem import printable
 
 
 def as_json(found: ZoneExplanation) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def _entry_as_json(state: EntryState) -> dict[str, Any]:
     return {
         "net": entry.text,
         "place": str(entry.place),
-        "file": entry.file,
+        "file": printable(entry.file),
         "line": entry.line,
         "reason": listing.reason,
         "codes": [str(Address(4, code)) for code in listing.codes],
@@ -59,7 +60,7 @@ def _exclusion_as_json(exclusion: Exclusion | None) -> dict[str, Any] | None:
     if exclusion is None:
         return None
     place = exclusion.place
-    return {"net": exclusion.text, "place": str(place), "file": place.file, "line": place.line}
+    return {"net": exclusion.text, "place": str(place), "file": printable(place.file), "line": place.line}
 
 
 def as_lines(found: ZoneExplanation) -> Iterator[tuple[str, str]]:
@@ -72,7 +73,7 @@ def as_lines(found: ZoneExplanation) -> Iterator[tuple[str, str]]:
     else:
         yield "good", f"{address} is not listed in {zone}"
     if found.exclusion:
-        yield "", f"  excluded from the whole zone by {found.exclusion.text}, {found.exclusion.place}"
+        yield "", f"  excluded from the whole zone by {printable(found.exclusion.text)}, {found.exclusion.place}"
     for each in found.lists:
         yield from _list_as_lines(each)
     if found.is_listed:
@@ -87,7 +88,7 @@ def _list_as_lines(found: ListExplanation) -> Iterator[tuple[str, str]]:
     if found.deciding:
         entry = found.deciding.entry
         yield "", f"  list {found.name}"
-        yield "", f"    by entry   {entry.text}"
+        yield "", f"    by entry   {printable(entry.text)}"
         yield "", f"    written at {entry.place}"
         yield "", f"    reason     {entry.listing.reason or 'none given'}"
         yield "", f"    since      {_when(entry.listing.listed, 'not said')}"
@@ -95,12 +96,12 @@ def _list_as_lines(found: ListExplanation) -> Iterator[tuple[str, str]]:
     else:
         yield "", f"  list {found.name} does not list it"
     if found.exclusion:
-        yield "", f"    excluded by {found.exclusion.text}, {found.exclusion.place}"
+        yield "", f"    excluded by {printable(found.exclusion.text)}, {found.exclusion.place}"
     for other in found.others:
         entry = other.entry
         what = "expired" if other.is_expired else "less specific" if found.deciding else "would list it"
         until = f", until {_when(entry.listing.expires, '')}" if entry.listing.expires else ""
-        yield "dim", f"    {what}: {entry.text}, {entry.place}{until}"
+        yield "dim", f"    {what}: {printable(entry.text)}, {entry.place}{until}"
 
 
 def _when(moment: datetime | None, otherwise: str) -> str:

@@ -9,7 +9,7 @@ import time
 
 import click
 
-from dnsbl_server.cli.arguments import load_paths, parsed_by, paths_argument
+from dnsbl_server.cli.arguments import files_below_option, load_paths, parsed_by, paths_argument
 from dnsbl_server.cli.console import open_console, show_problems
 from dnsbl_server.cli.explanation import as_json, as_lines
 from dnsbl_server.explain import explain
@@ -21,14 +21,15 @@ _STYLES = {"good": "green", "bad": "bold red", "dim": "dim", "": ""}
 @click.command()
 @click.argument("address", callback=parsed_by(parse_address))
 @paths_argument
+@files_below_option
 @click.option("--json", "is_json", is_flag=True, help="Print JSON: a list with an object for each zone.")
-def lookup(address: Address, paths: tuple[str, ...], is_json: bool) -> None:
+def lookup(address: Address, paths: tuple[str, ...], files_below: tuple[str, ...], is_json: bool) -> None:
     """Tell whether, and why, ADDRESS is listed by the zones in PATHs (default: zones).
 
     For each zone: the entry that decides, its list, file, line, reason and dates, and the records that a client gets.
     The status is 0 if a zone lists the address, 1 if none does, 2 if the zones cannot be read.
     """
-    result = load_paths(paths)
+    result = load_paths(paths, files_below)
     if result.problems.errors:
         show_problems(result.problems)
         sys.exit(2)

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from dnsbl_server.cli.arguments import parsed_by, paths_argument
+from dnsbl_server.cli.arguments import files_below_option, parsed_by, paths_argument
 from dnsbl_server.cli.console import show_problems
 from dnsbl_server.config import Settings, parse_metrics, read_settings
 from dnsbl_server.endpoint import parse_endpoint
@@ -31,6 +31,7 @@ _LOG_PATIENCE = 0.3
 
 @click.command()
 @paths_argument
+@files_below_option
 @click.option(
     "--listen",
     multiple=True,

@@ -5,7 +5,8 @@ from dnsbl_server.model._spans import Spans
 
 MAX_DEPTH: int
 
-class DepthError(ValueError): ...
+class DepthError(ValueError):
+    def __init__(self, version: int, number: int) -> None: ...
 
 def flatten(
     spans: Spans,

@@ -38,7 +38,7 @@ cdef enum:
 
 
 class DepthError(ValueError):
-    """More than MAX_DEPTH spans hold an address, which is the argument."""
+    """More than MAX_DEPTH spans hold an address; its arguments are those of an Address."""
 
 
 def flatten(Spans spans, const uint32_t[::1] kinds, uint32_t kind, const int[::1] roots, nested, combine):
@@ -104,7 +104,7 @@ cdef int flatten_into(
             part.number = <uint32_t> number_of(active_kinds, depth, roots, nested, combine)
             add_joined(out, part)
         if depth == MAX_DEPTH:
-            raise DepthError(span.first)
+            raise DepthError(out.version, span.first)
         part.first = span.first
         place = depth
         while place and decides_before(active[place - 1], span):

@@ -1,7 +1,7 @@
 """Overlaps and answers: what a client gets where several lists have an address.
 
 Owns how the chains that hold together become one answer, with the answers that follow it where listings expire. Each
-distinct one stands in a table once. Knows no entries.
+distinct one stands in a table once, and none is larger than a message can be. Knows no entries.
 """
 
 from array import array
@@ -10,8 +10,12 @@ from dnsbl_server.compiler._merge import intervals
 from dnsbl_server.compiler.chains import Chains
 from dnsbl_server.model._spans import Spans
 from dnsbl_server.model.listing import Listing, describe_listing
+from dnsbl_server.model.problem import Problems
 from dnsbl_server.model.zone import Zone
+from dnsbl_server.table.answersize import MAX_MESSAGE, size_around, size_of_codes, size_of_texts
 from dnsbl_server.table.layout import ADDRESS_MARK, Answer, Intervals
+
+_SHOWN_LISTS = 3  # in a message
 
 
 class Overlaps:
@@ -43,12 +47,46 @@ class Answers:
         self._overlaps = overlaps
         self._numbers: dict[Answer, int] = {}
         self._texts: dict[tuple[int, int], str] = {}
+        # For each type the largest records so far, in bytes, and the answer that has them.
+        self._largest: dict[str, tuple[int, Answer | None]] = {"A": (0, None), "TXT": (0, None)}
 
     def intervals(self, spans: Spans) -> Intervals:
         """The columns of a table from spans with the numbers of their overlaps; the spans are used up by it."""
+        version = spans.version
         # What is not resolved yet has no answer, 0. An overlap that no span has is never resolved.
         numbers = array("I", bytes(4 * len(self._overlaps.chains)))
-        return Intervals(*intervals(spans, numbers, self._resolve))
+        columns = Intervals(*intervals(spans, numbers, self._resolve))
+        self._measure(version, numbers)
+        return columns
+
+    def report_too_large(self, problems: Problems) -> None:
+        """One problem for each type of which an answer is larger than a message can be."""
+        around = size_around(self.zone.name)
+        for rtype, (records, answer) in self._largest.items():
+            if answer is not None and around + records > MAX_MESSAGE:
+                message = (
+                    f"where {self._lists_of(answer)} list an address, its {rtype} answer is {around + records:,} bytes "
+                    f"long, and a message at most {MAX_MESSAGE:,}; let fewer lists overlap, or give them "
+                    f"{'shorter texts' if rtype == 'TXT' else 'fewer codes'}"
+                )
+                problems.error(self.zone.place, self.zone.name, message)
+
+    def _lists_of(self, answer: Answer) -> str:
+        names = [self.zone.lists[number].name for number, _ in answer.texts]
+        shown = ", ".join(names[:_SHOWN_LISTS])
+        return shown if len(names) <= _SHOWN_LISTS else f"{shown} and {len(names) - _SHOWN_LISTS:,} more lists"
+
+    def _measure(self, version: int, numbers: "array[int]") -> None:
+        """Look at the sizes of answers with these numbers, and of those that follow them, each once."""
+        seen = bytearray(len(self.records) + 1)
+        for number in numbers:
+            while number and not seen[number]:
+                seen[number] = True
+                answer = self.records[number - 1]
+                for rtype, size in (("A", size_of_codes(answer)), ("TXT", size_of_texts(answer, version))):
+                    if size > self._largest[rtype][0]:
+                        self._largest[rtype] = size, answer
+                number = answer.next
 
     def number_of(self, answer: Answer) -> int:
         """The number of an answer, which is added where it is new."""

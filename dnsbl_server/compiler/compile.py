@@ -17,7 +17,7 @@ from dnsbl_server.compiler.layers import current, layers_of
 from dnsbl_server.compiler.rib import ZoneRib
 from dnsbl_server.compiler.testentries import add_test_entries
 from dnsbl_server.model._spans import Spans, union
-from dnsbl_server.model.address import BITS, INTERNET, LOOPBACK_FIRST, LOOPBACK_LAST
+from dnsbl_server.model.address import BITS, INTERNET, LOOPBACK_FIRST, LOOPBACK_LAST, Address
 from dnsbl_server.model.entry import Exclusion
 from dnsbl_server.model.problem import Problems
 from dnsbl_server.table._prints import fingerprints
@@ -47,7 +47,8 @@ def compile_zone(
         try:
             layers.append(layers_of(own, number, chains))
         except DepthError as error:
-            message = f"more than {MAX_DEPTH} entries hold {error.args[0]}; of one list at most so many hold an address"
+            held = f"more than {MAX_DEPTH} entries hold {Address(*error.args)}"
+            message = f"{held}; of one list at most so many hold an address"
             problems.error(own.list.place, own.list.name, message)
     if len(layers) < len(rib.lists):
         return None
@@ -70,6 +71,7 @@ def compile_zone(
         addresses[version] = merged.addresses()
         columns[version] = answers.intervals(merged)
         del merged
+    answers.report_too_large(problems)
     add_test_entries(columns[4], answers)
     counts = []
     served: list[tuple[int, Spans]] = []

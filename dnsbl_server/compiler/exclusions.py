@@ -42,7 +42,7 @@ def without_excluded(layer: Spans, own: ListRib, entries: Spans, version: int, n
         source, listing = own.source_of(version, row)
         found.append(_Span(first, last, row, source, listing))
     inside = Spans(version)
-    for first, last, held in _parts(found):
+    for first, last, held in _parts(version, found):
         listings = _holding(held, chains)
         if listings:
             inside.append(first, last, chains.number_of(number, listings))
@@ -63,7 +63,7 @@ def _overlapping(entries: Spans, area: Spans) -> Iterator[tuple[int, int, int]]:
             yield span
 
 
-def _parts(found: list[_Span]) -> Iterator[tuple[int, int, list[_Span]]]:
+def _parts(version: int, found: list[_Span]) -> Iterator[tuple[int, int, list[_Span]]]:
     """The parts of the address space, in order, each with what holds it.
 
     The smallest comes first, and of one size the exclusions. Raises DepthError.
@@ -79,7 +79,7 @@ def _parts(found: list[_Span]) -> Iterator[tuple[int, int, list[_Span]]]:
         if held and start < each.first:
             yield start, each.first - 1, held
         if len(held) == MAX_DEPTH:
-            raise DepthError(each.first)
+            raise DepthError(version, each.first)
         insort(held, each, key=lambda each: (each.last - each.first, each.listing is not None, each.row))
         start = each.first
     while held:

@@ -8,12 +8,12 @@ anything. The exclusions of the list itself are the caller's.
 from array import array
 from collections.abc import Callable
 
-from dnsbl_server.compiler._merge import DepthError, flatten, subtract
+from dnsbl_server.compiler._merge import flatten, subtract
 from dnsbl_server.compiler.chains import Chains
 from dnsbl_server.compiler.exclusions import without_excluded
 from dnsbl_server.compiler.rib import ListRib
 from dnsbl_server.model._spans import Spans
-from dnsbl_server.model.address import BITS, LOOPBACK_FIRST, LOOPBACK_LAST, Address
+from dnsbl_server.model.address import BITS, LOOPBACK_FIRST, LOOPBACK_LAST
 from dnsbl_server.model.entry import ListFile
 from dnsbl_server.model.listing import Listing
 from dnsbl_server.model.zone import BlockList
@@ -32,7 +32,7 @@ def distinct_listings(block_list: BlockList) -> list[Listing]:
 def layers_of(own: ListRib, number: int, chains: Chains) -> dict[int, Spans]:
     """The entries of list `number` for each version, flattened; the number of a span is that of its chain.
 
-    Raises DepthError, whose argument is an Address.
+    Raises DepthError.
     """
     block_list = own.list
     listings = distinct_listings(block_list)
@@ -52,11 +52,8 @@ def layers_of(own: ListRib, number: int, chains: Chains) -> dict[int, Spans]:
     for version in BITS:
         rows = _kinds_of_rows(block_list, version, kinds, of_list)
         entries = own.take_spans(version)
-        try:
-            layer = flatten(entries, rows, of_list, roots, nested, combine)
-            layer = without_excluded(layer, own, entries, version, number, chains)
-        except DepthError as error:
-            raise DepthError(Address(version, error.args[0])) from None
+        layer = flatten(entries, rows, of_list, roots, nested, combine)
+        layer = without_excluded(layer, own, entries, version, number, chains)
         # Only here, so that an entry keeps its size.
         layers[version] = subtract(layer, _LOOPBACK) if version == 4 else layer
         # They can be large, and the next version has its own.

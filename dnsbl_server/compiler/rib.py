@@ -21,7 +21,7 @@ from dnsbl_server.model._spans import Spans, duplicates, sorted_spans
 from dnsbl_server.model.address import BITS, LOOPBACK_FIRST, LOOPBACK_LAST, Net, cidrs_of
 from dnsbl_server.model.entry import Entry, Exclusion, ListFile
 from dnsbl_server.model.listing import Listing
-from dnsbl_server.model.problem import MAX_PER_FILE, Problem, Problems
+from dnsbl_server.model.problem import MAX_PER_FILE, Problem, Problems, shorten
 from dnsbl_server.model.subject import Subject
 from dnsbl_server.model.zone import BlockList, Zone
 
@@ -156,7 +156,7 @@ class ListRib:
     def _duplicate(self, later: Entry, earlier: Entry) -> Problem:
         message = f"listed twice in {self.list.name}, first at {earlier.place}"
         if earlier.text != later.text:
-            message += f" as {earlier.text}"
+            message += f" as {shorten(earlier.text)}"
         return Problem(later.place, later.text, message)
 
     @cached_property

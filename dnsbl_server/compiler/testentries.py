@@ -6,12 +6,14 @@ or expiry changes them.
 
 from array import array
 from bisect import bisect_right
+from collections.abc import Iterator
 
 from dnsbl_server.compiler.answers import Answers
 from dnsbl_server.compiler.layers import distinct_listings
 from dnsbl_server.model.address import LOOPBACK_FIRST
 from dnsbl_server.model.listing import DEFAULT_CODE, DEFAULT_TEXT, TEST_REASON, Listing, describe_listing
 from dnsbl_server.table._format import NO_LIST
+from dnsbl_server.table.answersize import MAX_MESSAGE, size_around, size_of_text
 from dnsbl_server.table.layout import ADDRESS_MARK, Answer, Intervals
 
 
@@ -34,8 +36,19 @@ def add_test_entries(v4: Intervals, answers: Answers) -> None:
     assert isinstance(v4.lasts, array)
     at = bisect_right(v4.firsts, LOOPBACK_FIRST)
     for code in sorted(texts):
-        number = answers.number_of(Answer((code,), tuple((NO_LIST, text) for text in texts[code]), zone.ttl))
+        held = tuple((NO_LIST, text) for text in _sendable(texts[code], zone.name))
+        number = answers.number_of(Answer((code,), held, zone.ttl))
         v4.firsts.insert(at, code)
         v4.lasts.insert(at, code)
         v4.answers.insert(at, number)
         at += 1
+
+
+def _sendable(texts: list[str], zone: str) -> Iterator[str]:
+    """The first of the texts, as many as one message can carry: no list is to be refused because of its test entry."""
+    size = size_around(zone)
+    for text in texts:
+        size += size_of_text(text, 4)
+        if size > MAX_MESSAGE:
+            return
+        yield text

@@ -7,7 +7,7 @@ and the table of formats. What the lines mean is the format's own: each has a `L
 import gzip
 import os
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO
 
 from dnsbl_server.model.entry import ListFile
@@ -19,8 +19,9 @@ from dnsbl_server.sources.plain import PlainReader
 
 FORMATS: Mapping[str, Callable[[Sink], ListReader]] = {"plain": PlainReader}
 
-# What a compressed file may unpack to: some 200 million lines. More is a mistake, or a trap.
+# What a list file may have, unpacked. More is a mistake, or a trap: 18 MB of gzip can be 4 GiB of newlines.
 MAX_SIZE = 4 << 30
+MAX_LINES = 100_000_000
 _CHUNK = 1 << 20
 _BOM = b"\xef\xbb\xbf"
 
@@ -32,17 +33,22 @@ def read_list_file(
     progress: Callable[[str, int], None],
     accept: Accept,
     make_reader: Callable[[Sink], ListReader] = FORMATS["plain"],
+    below: Sequence[str] = (),
 ) -> ListFile:
     """Read a list file.
 
     listing: that of the list; progress: called with the path and the number of lines read, now and then; accept: asked
-    whether a net is taken, but not for all small ones (see `Sink`); make_reader: the format, one of FORMATS.
+    whether a net is taken, but not for all small ones (see `Sink`); make_reader: the format, one of FORMATS; below:
+    see `open_regular`.
     """
     sink = Sink(path, listing, problems, accept)
     reader = make_reader(sink)
     number = 0
     try:
-        for block in _blocks(path, problems):
+        for block in _blocks(path, problems, below):
+            if number + block.count(b"\n") > MAX_LINES:
+                problems.error(Place(path), "", f"more than {MAX_LINES:,} lines; split it into several files")
+                return sink.list_file()
             number += reader.read(block if number else block.removeprefix(_BOM), number + 1)
             progress(path, number)
         reader.finish()
@@ -53,9 +59,9 @@ def read_list_file(
     return sink.list_file()
 
 
-def _blocks(path: str, problems: Problems) -> Iterator[bytes]:
+def _blocks(path: str, problems: Problems, below: Sequence[str]) -> Iterator[bytes]:
     """The content of a file in blocks of whole lines; of a line that is much too long only the beginning."""
-    with open_regular(path) as file:
+    with open_regular(path, below) as file:
         compressed = os.pread(file.fileno(), 2, 0) == b"\x1f\x8b"
         stream: IO[bytes] | gzip.GzipFile = gzip.GzipFile(fileobj=file) if compressed else file
         rest = b""

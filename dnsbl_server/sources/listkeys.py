@@ -5,7 +5,7 @@ goes on with a default. Knows no keys of zones and no formats of list files.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -48,10 +48,18 @@ Progress = Callable[[str, int], None]
 class ListKeysReader(NodeReader):
     """Reads the lists of one zone file."""
 
-    def __init__(self, file: str, problems: Problems, progress: Progress, sources: dict[str, Signature]) -> None:
-        """sources: where each list file goes, as it was when it was opened."""
+    def __init__(
+        self,
+        file: str,
+        problems: Problems,
+        progress: Progress,
+        sources: dict[str, Signature],
+        below: Sequence[str] = (),
+    ) -> None:
+        """sources: where each list file goes, as it was when it was opened; below: see `open_regular`."""
         super().__init__(file, problems)
         self._sources = sources
+        self._below = below
         self._progress = progress
         self._listings: dict[Listing, Listing] = {}
         self._checked_texts: set[tuple[str, Listing, int]] = set()
@@ -172,7 +180,7 @@ class ListKeysReader(NodeReader):
         named.add(path)
         self._sources.setdefault(path, signature(path))
         try:
-            open_regular(path).close()
+            open_regular(path, self._below).close()
         except OSError as error:
             self.error(node, reason_of(error))
             return None
@@ -182,7 +190,7 @@ class ListKeysReader(NodeReader):
         def accept(net: Net, text: str, place: Place) -> bool:
             return can_be_listed(net, text, place, self.problems)
 
-        file = read_list_file(path, listing, self.problems, self._progress, accept)
+        file = read_list_file(path, listing, self.problems, self._progress, accept, below=self._below)
         if not len(file) and len(self.problems) == before:
             self.problems.warning(Place(path), "", "the list file has no entries")
         self._check_texts_of_file(file, answer_text)

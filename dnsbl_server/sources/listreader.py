@@ -17,6 +17,7 @@ from dnsbl_server.model.problem import Place, Problems
 
 # Bytes of a line. Of a longer one a block has at least one byte more than this, but maybe not all of it.
 MAX_LINE = 4096
+MAX_BAD_LINES = 5  # of a list file that are shown
 
 # Whether a net can be listed, from the net, its text and its place; warns of what may not be meant.
 Accept = Callable[[Net, str, Place], bool]
@@ -48,6 +49,7 @@ class Sink:
         self._nets = {4: self.v4, 6: self.v6}
         self._path = path
         self._problems = problems
+        self._bad_lines = 0
         self._accept = accept
         self._excluded = {version: Spans(version) for version in BITS}
         # Equal listings are kept once; the number of one is its place here, from 1.
@@ -76,13 +78,20 @@ class Sink:
         self._excluded[net.version].append(net.first, net.last, line)
 
     def error(self, line: int, column: int, value: str, message: str) -> None:
-        self._problems.error(Place(self._path, line, column), value, message)
+        """Note what is wrong with a line. Only the first are shown: the path may be of a file that is none of ours."""
+        self._bad_lines += 1
+        if self._bad_lines <= MAX_BAD_LINES:
+            self._problems.error(Place(self._path, line, column), value, message)
 
     def warning(self, line: int, column: int, value: str, message: str) -> None:
         self._problems.warning(Place(self._path, line, column), value, message)
 
     def list_file(self) -> ListFile:
         """All that was put in."""
+        if self._bad_lines > MAX_BAD_LINES:
+            more = self._bad_lines - MAX_BAD_LINES
+            message = f"and {more:,} more {'line' if more == 1 else 'lines'} that cannot be read"
+            self._problems.error(Place(self._path), "", message)
         for version, numbers in self._numbers.items():
             _pad(numbers, len(self._nets[version]))
         used = set[int]().union(*self._numbers.values()) - {0}

@@ -5,6 +5,7 @@ at the place of the value, and reading goes on, so that one run shows all of it;
 Knows no DNS messages and no clock.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from dnsbl_server.dns.name import parse_name, parse_zone_name
@@ -14,7 +15,7 @@ from dnsbl_server.model.problem import Place, Problems
 from dnsbl_server.model.zone import DEFAULT_NEGATIVE_TTL, BlockList, Zone
 from dnsbl_server.sources.document import MAX_SIZE, Node, Scalar, read_document
 from dnsbl_server.sources.fields import Fields
-from dnsbl_server.sources.files import Signature, open_regular, reason_of, signature
+from dnsbl_server.sources.files import Signature, open_regular, read_at_most, reason_of, signature
 from dnsbl_server.sources.listkeys import LIST_KEYS, ListKeysReader, Progress
 from dnsbl_server.sources.values import (
     parse_exchange,
@@ -43,23 +44,31 @@ class ZoneFile(NamedTuple):
     sources: dict[str, Signature]
 
 
-def read_zone_file(path: str, problems: Problems, progress: Progress) -> ZoneFile:
-    """Read one zone file, and the list files that it names."""
+def read_zone_file(path: str, problems: Problems, progress: Progress, below: Sequence[str] = ()) -> ZoneFile:
+    """Read one zone file, and the list files that it names; below: the directories that these may be in, none: any."""
     sources = {path: signature(path)}
     try:
         with open_regular(path) as stream:
-            data = stream.read(MAX_SIZE + 1)
+            data = read_at_most(stream, MAX_SIZE)
     except OSError as error:
         problems.error(Place(path), "", reason_of(error))
+        return ZoneFile(path, None, True, sources)
+    except MemoryError:
+        problems.error(Place(path), "", "cannot be read: there is not enough memory for it")
         return ZoneFile(path, None, True, sources)
     if len(data) > MAX_SIZE:
         problems.error(Place(path), "", f"larger than {MAX_SIZE >> 30} GiB; put the entries into list files")
         return ZoneFile(path, None, True, sources)
     found = Problems()
-    document = read_document(data, path, found)
-    del data
-    reader = _ZoneReader(path, found, progress, sources)
-    zone = reader.zone(document) if document is not None else None
+    zone = None
+    try:
+        document = read_document(data, path, found)
+        del data
+        reader = _ZoneReader(path, found, progress, sources, below)
+        zone = reader.zone(document) if document is not None else None
+    except Exception as error:
+        # One that we cannot read must not keep the others from being read.
+        found.error(Place(path), "", f"cannot be read: {type(error).__name__}: {error}")
     problems.extend(found)
     return ZoneFile(path, zone, bool(found.errors), sources)
 

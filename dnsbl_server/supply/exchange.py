@@ -31,12 +31,14 @@ class Job:
     """What a loader process is to do.
 
     files: zone files to load; served: the zones in service, name to zone file, with which the new ones must agree;
-    versions: the last one of every zone that was in service since the start, by zone.
+    versions: the last one of every zone that was in service since the start, by zone; files_below: the directories that
+    list files may be in, none: any.
     """
 
     files: tuple[str, ...]
     served: Mapping[str, str]
     versions: Mapping[str, ZoneVersion]
+    files_below: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,16 +75,18 @@ class Report:
 
 def encode_job(job: Job) -> bytes:
     """A job as bytes."""
-    return json.dumps({"files": job.files, "served": dict(job.served), "versions": dict(job.versions)}).encode()
+    fields = {"files": job.files, "served": dict(job.served), "versions": dict(job.versions)}
+    return json.dumps({**fields, "files_below": job.files_below}).encode()
 
 
 def decode_job(data: bytes) -> Job:
     """A job from bytes. Raises ExchangeError."""
-    fields = _object(_parse(data, "job"), "job", ("files", "served", "versions"))
+    fields = _object(_parse(data, "job"), "job", ("files", "served", "versions", "files_below"))
     return Job(
         files=_array_of(_text)(fields["files"], "job.files"),
         served=_map_of(_text)(fields["served"], "job.served"),
         versions=_map_of(_version)(fields["versions"], "job.versions"),
+        files_below=_array_of(_text)(fields["files_below"], "job.files_below"),
     )
 
 

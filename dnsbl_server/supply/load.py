@@ -6,7 +6,7 @@ go through `load_zones`. Whatever goes wrong is a problem; only a bug raises.
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -55,15 +55,17 @@ def load_zones(
     progress: Progress,
     served: Mapping[str, str] | None = None,
     previous: Mapping[str, ZoneVersion] | None = None,
+    files_below: Sequence[str] = (),
 ) -> LoadResult:
     """Read, check and compile zone files.
 
     now: seconds since 1970; served: the zones that are in service, name to zone file, with which the new ones must
-    agree; previous: the last version of every zone that was in service since the start.
+    agree; previous: the last version of every zone that was in service since the start; files_below: the directories
+    that list files may be in, none: any.
     """
     problems = Problems()
     starved: list[str] = []
-    read = {file: _read_or_refuse(file, problems, progress, starved) for file in files}
+    read = {file: _read_or_refuse(file, problems, progress, starved, files_below) for file in files}
     owners = _owners(read, served or {}, problems)
     neighbours = _Neighbours(owners, read)
     # Many files are in one directory.
@@ -75,12 +77,12 @@ def load_zones(
             continue
         found = Problems()
         is_refused = zone_file.failed or owners.get(zone.name) != file or neighbours.is_hiding(zone, problems)
-        rib = ZoneRib(zone, found)
         before = (previous or {}).get(zone.name)
         serial = next_serial(_serial(zone, zone_file.sources, newest_link, now), before)
         try:
             progress(file, 0)
             # One that is refused already is looked through all the same: one run shows all problems.
+            rib = ZoneRib(zone, found)
             compiled = compile_zone(rib, serial, now, found, zone_file.sources)
             if before is not None and compiled is not None and info_of(compiled.table).digest == before.digest:
                 compiled = compiled._replace(table=with_serial(compiled.table, before.serial))
@@ -105,7 +107,9 @@ def load_zones(
     return LoadResult(zones, problems, sources, tuple(starved))
 
 
-def _read_or_refuse(file: str, problems: Problems, progress: Progress, starved: list[str]) -> ZoneFile:
+def _read_or_refuse(
+    file: str, problems: Problems, progress: Progress, starved: list[str], below: Sequence[str]
+) -> ZoneFile:
     """Read a zone file; one that the reader cannot take must not keep the others from being loaded."""
     sources = {file: signature(file)}
 
@@ -116,7 +120,7 @@ def _read_or_refuse(file: str, problems: Problems, progress: Progress, starved: 
 
     try:
         note(file, 0)
-        return _read_settled(file, problems, note)
+        return _read_settled(file, problems, note, below)
     except Exception as error:
         if isinstance(error, MemoryError):
             starved.append(file)
@@ -130,13 +134,13 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _read_settled(file: str, problems: Problems, progress: Progress) -> ZoneFile:
+def _read_settled(file: str, problems: Problems, progress: Progress, below: Sequence[str]) -> ZoneFile:
     """Read a zone file, again when it or a list file changed meanwhile: half a file can be a valid one."""
     for attempt in range(_READ_ATTEMPTS):
         if attempt:
             time.sleep(_READ_PAUSE)
         found = Problems()
-        zone_file = read_zone_file(file, found, progress)
+        zone_file = read_zone_file(file, found, progress, below)
         if all(signature(source) == known for source, known in zone_file.sources.items()):
             break
     else:

@@ -65,7 +65,7 @@ def _load_and_send(job: Job, server: socket.socket) -> None:
             at = path if path in zone_files else at
             server.send(encode_notice(ProgressNotice(at, path, signature(path))))
 
-    result = load_zones(job.files, time.time(), tell, job.served, job.versions)
+    result = load_zones(job.files, time.time(), tell, job.served, job.versions, job.files_below)
     for file in result.starved:
         if len(job.files) > 1:
             # By itself it may have memory enough.

@@ -81,10 +81,12 @@ class Reloader:
         loader: LoaderProcess,
         poll: float,
         on_request: Callable[[bool], None] = lambda has_begun: None,
+        files_below: tuple[str, ...] = (),
         backoff: Backoff = RETRY,
     ) -> None:
         """paths: zone files and directories; poll: seconds between two looks that nothing else asked for; on_request:
-        called with True when a load of everything begins, and with False when it has ended.
+        called with True when a load of everything begins, and with False when it has ended; files_below: the
+        directories that list files may be in, none: any.
         """
         self._on_request = on_request
         self._paths = paths
@@ -92,6 +94,7 @@ class Reloader:
         self._loader = loader
         self._poll = poll
         self._backoff = backoff
+        self._files_below = files_below
         self._known: dict[str, KnownFile] = {}
         self._watcher = Watcher(self._hint)
         self._wake = asyncio.Event()
@@ -257,7 +260,7 @@ class Reloader:
     def _job(self, files: Sequence[str], gone: Sequence[str]) -> Job:
         left = set(gone)
         served = {status.name: path for path, status in self.statuses.items() if status.table and path not in left}
-        return Job(tuple(files), served, self._versions)
+        return Job(tuple(files), served, self._versions, self._files_below)
 
     def _failed(self, path: str, failure: LoaderWorkError, versions: Mapping[str, Signature]) -> Delivery:
         """What there is of a file whose loader failed (rule 16)."""

@@ -101,7 +101,7 @@ def test_families_do_not_mix() -> None:
 
 @given(st.data(), worlds())
 def test_sorted_spans_know_their_rows(data: st.DataObject, world: tuple[int, int]) -> None:
-    version, base = world
+    version, _ = world
     sources = [data.draw(triples(*world)) for _ in range(data.draw(st.integers(1, 3)))]
     rows = [(first, last) for source in sources for first, last, _ in source]
     expected = sorted(((*span, row) for row, span in enumerate(rows)), key=lambda each: (each[0], -each[1], each[2]))

@@ -1,0 +1,42 @@
+"""How large the messages become that carry an answer of a table.
+
+Owns the arithmetic: the largest message with the A records of an answer and the largest with its TXT records, for the
+longest question and the longest address there can be. It is that of `respond` and `_records`, of which nothing is known
+here; a test holds them together.
+"""
+
+from dnsbl_server.dns._protocol import HEADER_SIZE, MAX_TCP
+from dnsbl_server.table.layout import ADDRESS_MARK, Answer
+
+MAX_MESSAGE = MAX_TCP  # bytes: what TCP can carry (RFC 1035 section 4.2.2)
+# Bytes of a question without its name, of an OPT record, and of a record without its data, whose owner is a pointer.
+_QUESTION = 4
+_OPT = 11
+_RECORD = 12
+_CODE = 4
+_STRING = 255  # bytes of one string of a TXT record (RFC 1035 section 3.3.14)
+_MAX_NAME = 255
+# A reversed IPv6 address, which an IPv4 address can be asked for as well (::ffff:0:0/96).
+_LONGEST_REVERSED = 64
+_LONGEST_ADDRESS = {4: 15, 6: 39}
+
+
+def size_around(zone: str) -> int:
+    """Bytes of a message without its answers. zone: its name."""
+    return HEADER_SIZE + min(len(zone) + 2 + _LONGEST_REVERSED, _MAX_NAME) + _QUESTION + _OPT
+
+
+def size_of_codes(answer: Answer) -> int:
+    """Bytes of its A records."""
+    return (_RECORD + _CODE) * len(answer.codes)
+
+
+def size_of_texts(answer: Answer, version: int) -> int:
+    """Bytes of its TXT records, for the longest address of a version."""
+    return sum(size_of_text(text, version) for _, text in answer.texts)
+
+
+def size_of_text(text: str, version: int) -> int:
+    """Bytes of the TXT record of a text with the address marked, for the longest address of a version."""
+    length = len(text) + (_LONGEST_ADDRESS[version] - 1) * text.count(ADDRESS_MARK)
+    return _RECORD + length + max(1, -(-length // _STRING))
