@@ -165,6 +165,7 @@ def test_an_expiry_stands_alone_as_a_date() -> None:
         ("{{ip}}", "{ip}"),
         ("{{{ip}}}", "{<ip>}"),
         ("100%s {{}}", "100%s {}"),
+        ("a {ip} b {zone} c", "a <ip> b <zone> c"),
         *((f"{{{name}}}", f"<{name}>") for name in PLACEHOLDERS),
     ],
 )
