@@ -2,7 +2,7 @@
 
 Comparisons, boundaries, `and` and `or`, conditions, arithmetic, what is returned, statements left out, texts, keywords,
 decorators and the bounds of slices. Nothing is changed in annotations, docstrings, f-strings, log calls, and texts for
-people, nor what cannot be noticed: caches, and `strict=True`, which states what holds anyway.
+people, nor what cannot be noticed: caches, type variables, and `strict=True`, which states what holds anyway.
 """
 
 import ast
@@ -177,7 +177,7 @@ class Finder(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> None:
-        if self._is_log(node):
+        if self._is_log(node) or ast.unparse(node.func) == "TypeVar":
             return
         for at, keyword in enumerate(node.keywords):
             if keyword.arg != "strict":

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from dnsbl_server.model.problem import Problems
 from dnsbl_server.sources import listkeys
 from dnsbl_server.sources.listfile import read_list_file
+from dnsbl_server.sources.zonefile import read_zone_file
 from dnsbl_server.supply.load import LoadResult
 from tests.annotated import AnnotatedReader
 
@@ -205,6 +207,15 @@ def test_an_ipv6_address_that_ends_in_a_colon_stands_in_quotes(
         "5:6: nat: unknown key; did you mean net?",
         "5:5: the entry has no net",
     ]
+
+
+def test_progress_is_told_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listkeys, "_PROGRESS_EVERY", 2)
+    path = tmp_path / "z.yaml"
+    path.write_text(ZONE + f"entries: [{', '.join(f'192.0.2.{number}' for number in range(5))}]\n")
+    told: list[tuple[str, int]] = []
+    read_zone_file(str(path), Problems(), lambda file, count: told.append((file, count)))
+    assert told == [(str(path), 2), (str(path), 4)]
 
 
 OWN = "{{net: '{net}', reason: {reason}}}"

@@ -47,6 +47,7 @@ def _expiry(text: str) -> datetime:
         (parse_time, "2026-11-20 15:00:01", datetime(2026, 11, 20, 15, 0, 1, tzinfo=UTC)),
         (parse_time, "2026-11-20T15:00:00Z", datetime(2026, 11, 20, 15, tzinfo=UTC)),
         (parse_time, "2026-11-20 15:00 Z", datetime(2026, 11, 20, 15, tzinfo=UTC)),
+        (parse_time, "2026-11-20T15:00UTC", datetime(2026, 11, 20, 15, tzinfo=UTC)),
         (parse_time, "2026-11-20 15:00:00 UTC", datetime(2026, 11, 20, 15, tzinfo=UTC)),
         (parse_time, "2026-11-20T15:00:00+02:00", datetime(2026, 11, 20, 13, tzinfo=UTC)),
         (parse_time, "2026-11-20 15:00:00 +02:00", datetime(2026, 11, 20, 13, tzinfo=UTC)),
