@@ -78,6 +78,7 @@ def test_what_a_net_means(text: str, net: Net) -> None:
         ("192.0.2.0/024", "a prefix length has no leading zero"),
         ("2001:db8::/129", "prefix length must be 0 to 128"),
         ("192.0.2.128/24", "host bits are set; the network is 192.0.2.0/24"),
+        ("::ffff:192.0.2.128/120", "host bits are set; the network is 192.0.2.0/24"),
         ("2001:db8::1/64", "host bits are set; the network is 2001:db8::/64"),
         ("192.0.2.9-192.0.2.1", "the range ends before it starts"),
         ("192.0.2.9-", "not an address, CIDR or range"),

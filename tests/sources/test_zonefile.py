@@ -318,6 +318,11 @@ def test_a_zone_file_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "larger than" in problems[0]
 
 
+def test_the_soa_names_the_first_name_server(tmp_path: Path) -> None:
+    zone = _good(HEAD + "ns: [b.example, a.example]\nentries: [192.0.2.1]\n", tmp_path / "z.yaml")
+    assert zone.soa == Soa("b.example", "hostmaster.bl.example.org")
+
+
 def test_dots_after_a_link_mean_what_they_mean_to_the_kernel(tmp_path: Path) -> None:
     (tmp_path / "lists" / "today").mkdir(parents=True)
     (tmp_path / "lists" / "feed.txt").write_text("192.0.2.1\n")
