@@ -148,7 +148,9 @@ LONG_VALUE = "x" * 57 + "..."
         ("entries: [192.0.2.1, '2001:db8::1']\n", ["2:6: warning: {value}: the TXT answer can be 274 bytes long, "]),
         ("files: [v4.txt]\n", []),
         ("files: [v4.txt, v6.txt]\n", ["2:6: warning: {value}: the TXT answer can be 274 bytes long, "]),
-        # An entry with a listing of its own is checked by itself.
+        # An entry that says nothing of its own has the text of the list, and
+        ("entries: [{net: '2001:db8::1'}]\n", ["2:6: warning: {value}: the TXT answer can be 274 bytes long, "]),
+        # one with a listing of its own is checked by itself.
         (
             "entries: [192.0.2.1, {net: '2001:db8::1', ttl: 5}]\n",
             ["3:28: warning: 2001:db8::1: the TXT answer can be 274 bytes long, "],
