@@ -1,6 +1,7 @@
 """Single values: what is accepted and what it means, and what is said of the rest."""
 
 import re
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -154,6 +155,15 @@ def test_a_duration_needs_the_time_it_counts_from(text: str) -> None:
 
 def test_an_expiry_stands_alone_as_a_date() -> None:
     assert parse_expiry("2026-12-20", None) == datetime(2026, 12, 20, tzinfo=UTC)
+
+
+def test_a_time_without_an_offset_is_utc_wherever_the_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "UTC-9")
+        time.tzset()
+        found = parse_time("2026-11-20 12:34:56")
+    time.tzset()
+    assert found == datetime(2026, 11, 20, 12, 34, 56, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
