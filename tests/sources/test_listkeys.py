@@ -163,7 +163,7 @@ def test_a_text_without_a_value_of_its_own_is_too_long_at_its_place(
     load_texts: Callable[..., LoadResult], tmp_path: Path
 ) -> None:
     result = load_texts(ZONE + "txt: '" + "x" * 256 + "'\nreason: [a]\nentries: [192.0.2.1]\n")
-    assert f"3:9: warning: the TXT answer can be 256 bytes long, {SHOWN}" in said_of(result, tmp_path)
+    assert f"3:9: warning: the TXT answer can be 256 bytes long, {SHOWN}" in lines_of(result, tmp_path)
 
 
 @pytest.mark.parametrize(("literal", "said"), [(234, []), (235, ["256"])])
@@ -188,7 +188,7 @@ def test_an_exclusion_of_nothing_but_test_entries_has_no_effect(
     load_texts: Callable[..., LoadResult], tmp_path: Path, net: str, has_effect: bool
 ) -> None:
     result = load_texts(ZONE + f"entries: [192.0.2.1]\nexcept: ['{net}']\n")
-    said = [line.partition(", which")[0] for line in said_of(result, tmp_path)]
+    said = [line.partition(", which")[0] for line in lines_of(result, tmp_path)]
     effect = "has no effect: what is listed in 127.0.0.0/8 are the test entries"
     assert said == ([] if has_effect else [f"3:10: warning: {net}: {effect}"])
 
@@ -197,7 +197,7 @@ def test_an_ipv6_address_that_ends_in_a_colon_stands_in_quotes(
     load_texts: Callable[..., LoadResult], tmp_path: Path
 ) -> None:
     result = load_texts(LIST + "2001:db8::\n  - {net: 192.0.2.1}\n  - {nat: 192.0.2.1}\n")
-    assert said_of(result, tmp_path) == [
+    assert lines_of(result, tmp_path) == [
         "3:5: 2001:db8::: an IPv6 address that ends in a colon stands in quotes",
         "5:6: nat: unknown key; did you mean net?",
         "5:5: the entry has no net",
