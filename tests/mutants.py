@@ -24,6 +24,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
@@ -128,16 +129,22 @@ def run_tests(copy: Path, paths: list[str], limit: float) -> bool:
             traceback.print_exc()
             os._exit(1)
     end = time.monotonic() + limit
-    while True:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            # 5: there was no test to run.
-            return os.waitstatus_to_exitcode(status) in (0, 5)
-        if time.monotonic() > end:
-            os.killpg(child, signal.SIGKILL)
+    done = 0
+    try:
+        while time.monotonic() <= end:
+            done, status = os.waitpid(child, os.WNOHANG)
+            if done:
+                # 5: there was no test to run.
+                return os.waitstatus_to_exitcode(status) in (0, 5)
+            time.sleep(LOOK)
+        return False
+    finally:
+        # Too late, or interrupted. It has a session of its own, so that whatever it started goes too.
+        if not done:
+            os.kill(child, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.killpg(child, signal.SIGKILL)
             os.waitpid(child, 0)
-            return False
-        time.sleep(LOOK)
 
 
 def try_mutant(copy: Path, mutant: Mutant, near: bool, limits: dict[str, float]) -> Verdict:

@@ -2,7 +2,7 @@
 
 Comparisons, boundaries, `and` and `or`, conditions, arithmetic, what is returned, statements left out, texts, keywords,
 decorators and the bounds of slices. Nothing is changed in annotations, docstrings, f-strings, log calls, and texts for
-people.
+people, nor what cannot be noticed: caches, type variables, and `strict=True`, which states what holds anyway.
 """
 
 import ast
@@ -99,6 +99,8 @@ class Finder(ast.NodeVisitor):
 
     def _visit_decorators(self, node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         for decorator in node.decorator_list:
+            if ast.unparse(decorator).startswith(("lru_cache(", "cache(")):
+                continue
             start = self._lines[decorator.lineno - 1] + decorator.col_offset - 1
             assert decorator.end_lineno is not None
             assert decorator.end_col_offset is not None
@@ -175,10 +177,11 @@ class Finder(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> None:
-        if self._is_log(node):
+        if self._is_log(node) or ast.unparse(node.func) == "TypeVar":
             return
-        for at in range(len(node.keywords)):
-            self._change(node, keywords=[*node.keywords[:at], *node.keywords[at + 1 :]])
+        for at, keyword in enumerate(node.keywords):
+            if keyword.arg != "strict":
+                self._change(node, keywords=[*node.keywords[:at], *node.keywords[at + 1 :]])
         is_saying = isinstance(node.func, ast.Attribute) and node.func.attr in _SAYING
         self._for_people += is_saying
         self.generic_visit(node)
@@ -188,6 +191,10 @@ class Finder(ast.NodeVisitor):
     def _is_log(node: ast.Call) -> bool:
         owner = node.func.value if isinstance(node.func, ast.Attribute) else None
         return isinstance(owner, ast.Name) and owner.id in _LOGGERS
+
+    def visit_keyword(self, node: ast.keyword) -> None:
+        if node.arg != "strict":
+            self.visit(node.value)
 
     def visit_Slice(self, node: ast.Slice) -> None:
         for name in ("lower", "upper"):

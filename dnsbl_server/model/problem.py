@@ -106,7 +106,7 @@ def printable(text: str) -> str:
     """The text with control and other unprintable characters escaped, so that it is safe in a terminal and a log."""
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def shorten(text: str) -> str:

@@ -248,6 +248,10 @@ def test_no_resolver_keeps_what_a_server_says_of_itself(snapshot: Snapshot, name
     assert (rrset.ttl, rrset.rdclass) == (0, dns.rdataclass.CH)
 
 
+def test_what_a_server_says_of_itself_is_authoritative(snapshot: Snapshot) -> None:
+    assert ask(snapshot, "version.bind", "TXT", rdclass="CH").flags & dns.flags.AA
+
+
 @pytest.mark.parametrize(
     ("qtype", "rdclass"), [("AXFR", "IN"), ("IXFR", "IN"), ("A", "HS"), ("A", "ANY"), ("A", "NONE")]
 )

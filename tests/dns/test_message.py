@@ -1,10 +1,11 @@
 """The syntax of messages: what a query's bytes say, what is refused, and the frame of the answers."""
 
+import dns.flags
 import dns.message
 import dns.rdatatype
 import pytest
 
-from dnsbl_server.dns._protocol import FORMERR, MAX_TCP, MAX_UDP, NOERROR
+from dnsbl_server.dns._protocol import BADVERS, FORMERR, MAX_TCP, MAX_UDP, NOERROR, NXDOMAIN
 from dnsbl_server.dns.message import (
     Edns,
     MessageError,
@@ -209,6 +210,29 @@ def test_an_answer_is_cut_when_it_passes_the_limit(records: tuple[bytes, ...], s
     assert len(message.answer) == (0 if cut else 1)
     assert (message.edns, message.payload) == ((0, MAX_UDP) if records else (-1, 0))
     assert message.question[0].name.to_text() == "2.0.0.127.bl.example.org."
+
+
+@pytest.mark.parametrize("do", [False, True])
+def test_the_opt_of_an_answer_has_our_size_and_the_do_of_the_query(do: bool) -> None:
+    query = parse(with_additional(opt(4096, flags=0x8000 * do)))
+    answer = dns.message.from_wire(build_answer(query, BADVERS, 512)[0])
+    assert (answer.edns, answer.payload, answer.ednsflags & 0xFFFF) == (0, MAX_UDP, 0x8000 * do)
+    assert answer.rcode() == BADVERS
+
+
+def test_an_answer_has_the_question_and_the_records_as_they_are() -> None:
+    query = parse(header(0x0110) + question(NAME))
+    one = Record(query.labels, 1, 60, b"\x7f\0\0\2")
+    two = Record(labels_of("Example.org"), 16, 70, b"\1x")
+    packet, is_cut = build_answer(query, NXDOMAIN, 512, True, (one,), (two,))
+    answer = dns.message.from_wire(packet)
+    assert not is_cut
+    assert answer.flags == dns.flags.QR | dns.flags.AA | dns.flags.RD | NXDOMAIN
+    assert answer.edns == -1
+    assert [str(rrset) for rrset in answer.question] == ["2.0.0.127.bl.example.org. IN A"]
+    assert [str(rrset) for rrset in answer.answer] == ["2.0.0.127.bl.example.org. 60 IN A 127.0.0.2"]
+    assert [str(rrset) for rrset in answer.authority] == ['Example.org. 70 IN TXT "x"']
+    assert not build_answer(query, NXDOMAIN, 512)[0][2] & 0x04
 
 
 def test_more_than_a_tcp_message_is_cut() -> None:

@@ -295,6 +295,45 @@ def test_a_queue_that_is_no_power_of_two_is_refused(capacity: int) -> None:
         Worker(Engine(1, _KIND_OF_TYPE), [], capacity, 0)
 
 
+def test_a_socket_that_always_has_something_waits_while_the_others_have_their_turn(snapshot: Snapshot) -> None:
+    engine = Engine(1, _KIND_OF_TYPE)
+    engine.adopt(directory_of(snapshot), None)
+    notify = os.eventfd(0, os.EFD_NONBLOCK)
+    # Of a pair of Unix sockets, the worker cannot go on until its answers are read, and it never finds its end empty:
+    # what was read is asked again before.
+    busy, greedy = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    quiet, client = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    for each in (busy, greedy, quiet, client):
+        each.setblocking(False)
+    worker = Worker(engine, [(busy.fileno(), False), (quiet.fileno(), False)], 8, notify)
+    thread = threading.Thread(target=worker.run)
+
+    def ask_as_much_as_it_takes() -> None:
+        try:
+            while True:
+                greedy.send(LISTED)
+        except BlockingIOError:
+            pass
+
+    ask_as_much_as_it_takes()
+    client.send(LISTED)
+    thread.start()
+    try:
+        for _ in range(20_000):
+            ask_as_much_as_it_takes()
+            if select.select([greedy, client], [], [], PATIENCE)[0] != [greedy]:
+                break
+            greedy.recv(65535)
+        # One turn is 16 batches of at most 64.
+        assert client.recv(65535)[3] & 15 == 0
+    finally:
+        worker.stop()
+        thread.join(PATIENCE)
+        for each in (busy, greedy, quiet, client):
+            each.close()
+        os.close(notify)
+
+
 def test_more_workers_than_the_engine_was_made_for_are_refused() -> None:
     engine = Engine(1, _KIND_OF_TYPE)
     Worker(engine, [], 8, 0)

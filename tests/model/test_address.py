@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dnsbl_server.model.address import Address, Net, cidrs_of, parse_address, parse_net
+from dnsbl_server.model.address import Address, Net, cidrs_of, parse_address, parse_net, without_loopback
 
 MAX4 = (1 << 32) - 1
 MAX6 = (1 << 128) - 1
@@ -78,6 +78,7 @@ def test_what_a_net_means(text: str, net: Net) -> None:
         ("192.0.2.0/024", "a prefix length has no leading zero"),
         ("2001:db8::/129", "prefix length must be 0 to 128"),
         ("192.0.2.128/24", "host bits are set; the network is 192.0.2.0/24"),
+        ("::ffff:192.0.2.128/120", "host bits are set; the network is 192.0.2.0/24"),
         ("2001:db8::1/64", "host bits are set; the network is 2001:db8::/64"),
         ("192.0.2.9-192.0.2.1", "the range ends before it starts"),
         ("192.0.2.9-", "not an address, CIDR or range"),
@@ -123,6 +124,46 @@ def test_any_text_is_a_net_or_a_value_error(text: str) -> None:
 )
 def test_a_net_as_text(net: Net, shown: str) -> None:
     assert str(net) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("::ffff:0.0.0.0", Address(4, 0)),
+        ("::ffff:255.255.255.255", Address(4, MAX4)),
+        ("::fffe:ffff:ffff", Address(6, (0xFFFF << 32) - 1)),
+        ("::1:0:0:0", Address(6, 1 << 48)),
+    ],
+)
+def test_the_mapped_addresses_are_ipv4_and_their_neighbours_are_not(text: str, address: Address) -> None:
+    assert parse_address(text) == address
+
+
+def test_what_is_no_address_is_said_to_be_none() -> None:
+    with pytest.raises(ValueError, match=r"^not an address$"):
+        parse_address("example.org")
+    with pytest.raises(ValueError, match=r"^not an endpoint$"):
+        parse_address("example.org", "endpoint")
+
+
+@pytest.mark.parametrize(
+    ("net", "parts"),
+    [
+        ("126.255.255.255", ["126.255.255.255"]),
+        ("128.0.0.0", ["128.0.0.0"]),
+        ("192.0.2.0/24", ["192.0.2.0/24"]),
+        ("127.0.0.0", []),
+        ("127.0.0.0/8", []),
+        ("127.255.255.255", []),
+        ("126.0.0.0-127.0.0.0", ["126.0.0.0/8"]),
+        ("127.255.255.255-128.0.0.1", ["128.0.0.0/31"]),
+        ("112.0.0.0/4", ["112.0.0.0-126.255.255.255"]),
+        ("126.0.0.0-128.255.255.255", ["126.0.0.0/8", "128.0.0.0/8"]),
+        ("::7f00:1", ["::7f00:1"]),
+    ],
+)
+def test_a_net_without_loopback(net: str, parts: list[str]) -> None:
+    assert without_loopback(parse_net(net)) == [parse_net(part) for part in parts]
 
 
 @given(st.integers(0, MAX4), st.integers(0, MAX4))

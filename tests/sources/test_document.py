@@ -87,6 +87,7 @@ DEEP = f"nested deeper than {MAX_DEPTH} levels"
         (b"\xff\xfez\0o\0", "1:1: byte 0xff: a zone file is UTF-8 text"),
         (b"\xed\xa0\x80", "1:1: byte 0xed: a zone file is UTF-8 text"),
         (b"zone: a\nttl: \x00\n", "2:6: U+0000: character not allowed"),
+        (b"\nttl: \x01\n", "2:6: U+0001: character not allowed"),
         (b"zone: \x1b[31m\n", "1:7: U+001B: character not allowed"),
         ("zone: é\nttl: 漢\x01\n".encode(), "2:7: U+0001: character not allowed"),
         ("# ééé\nttl: \x7f\n".encode(), "2:6: U+007F: character not allowed"),

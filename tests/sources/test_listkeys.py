@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from dnsbl_server.model.problem import Problems
 from dnsbl_server.sources import listkeys
 from dnsbl_server.sources.listfile import read_list_file
+from dnsbl_server.sources.zonefile import read_zone_file
 from dnsbl_server.supply.load import LoadResult
 from tests.annotated import AnnotatedReader
 from tests.sources.refusing import assert_refused, lines_of
@@ -139,7 +141,9 @@ LONG_VALUE = "x" * 57 + "..."
         ("entries: [192.0.2.1, '2001:db8::1']\n", ["2:6: warning: {value}: the TXT answer can be 274 bytes long, "]),
         ("files: [v4.txt]\n", []),
         ("files: [v4.txt, v6.txt]\n", ["2:6: warning: {value}: the TXT answer can be 274 bytes long, "]),
-        # An entry with a listing of its own is checked by itself.
+        # An entry that says nothing of its own has the text of the list, and
+        ("entries: [{net: '2001:db8::1'}]\n", ["2:6: warning: {value}: the TXT answer can be 274 bytes long, "]),
+        # one with a listing of its own is checked by itself.
         (
             "entries: [192.0.2.1, {net: '2001:db8::1', ttl: 5}]\n",
             ["3:28: warning: 2001:db8::1: the TXT answer can be 274 bytes long, "],
@@ -155,6 +159,13 @@ def test_a_text_is_as_long_as_for_the_longest_address_that_has_it(
     assert lines_of(result, tmp_path) == [line.format(value=LONG_VALUE) + SHOWN for line in said]
 
 
+def test_a_text_without_a_value_of_its_own_is_too_long_at_its_place(
+    load_texts: Callable[..., LoadResult], tmp_path: Path
+) -> None:
+    result = load_texts(ZONE + "txt: '" + "x" * 256 + "'\nreason: [a]\nentries: [192.0.2.1]\n")
+    assert f"3:9: warning: the TXT answer can be 256 bytes long, {SHOWN}" in lines_of(result, tmp_path)
+
+
 @pytest.mark.parametrize(("literal", "said"), [(234, []), (235, ["256"])])
 def test_the_text_of_the_test_entries_has_the_limits_too(
     load_texts: Callable[..., LoadResult], tmp_path: Path, literal: int, said: list[str]
@@ -163,6 +174,43 @@ def test_the_text_of_the_test_entries_has_the_limits_too(
     result = load_texts(ZONE + text)
     expected = [f"3:9: warning: short: the TXT answer can be {size} bytes long, {SHOWN}" for size in said]
     assert lines_of(result, tmp_path) == expected
+
+
+@pytest.mark.parametrize(
+    ("net", "has_effect"),
+    [
+        *(("127.0.0.0", False), ("127.255.255.255", False), ("127.0.0.0/8", False), ("127.0.0.2-127.0.0.9", False)),
+        *(("126.0.0.0/7", True), ("126.255.255.255-127.0.0.0", True), ("127.255.255.255-128.0.0.0", True)),
+        *(("126.255.255.255", True), ("128.0.0.0", True), ("::7f00:2", True)),
+    ],
+)
+def test_an_exclusion_of_nothing_but_test_entries_has_no_effect(
+    load_texts: Callable[..., LoadResult], tmp_path: Path, net: str, has_effect: bool
+) -> None:
+    result = load_texts(ZONE + f"entries: [192.0.2.1]\nexcept: ['{net}']\n")
+    said = [line.partition(", which")[0] for line in lines_of(result, tmp_path)]
+    effect = "has no effect: what is listed in 127.0.0.0/8 are the test entries"
+    assert said == ([] if has_effect else [f"3:10: warning: {net}: {effect}"])
+
+
+def test_an_ipv6_address_that_ends_in_a_colon_stands_in_quotes(
+    load_texts: Callable[..., LoadResult], tmp_path: Path
+) -> None:
+    result = load_texts(LIST + "2001:db8::\n  - {net: 192.0.2.1}\n  - {nat: 192.0.2.1}\n")
+    assert lines_of(result, tmp_path) == [
+        "3:5: 2001:db8::: an IPv6 address that ends in a colon stands in quotes",
+        "5:6: nat: unknown key; did you mean net?",
+        "5:5: the entry has no net",
+    ]
+
+
+def test_progress_is_told_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listkeys, "_PROGRESS_EVERY", 2)
+    path = tmp_path / "z.yaml"
+    path.write_text(ZONE + f"entries: [{', '.join(f'192.0.2.{number}' for number in range(5))}]\n")
+    told: list[tuple[str, int]] = []
+    read_zone_file(str(path), Problems(), lambda file, count: told.append((file, count)))
+    assert told == [(str(path), 2), (str(path), 4)]
 
 
 OWN = "{{net: '{net}', reason: {reason}}}"

@@ -1,6 +1,7 @@
 """Single values: what is accepted and what it means, and what is said of the rest."""
 
 import re
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -47,6 +48,7 @@ def _expiry(text: str) -> datetime:
         (parse_time, "2026-11-20 15:00:01", datetime(2026, 11, 20, 15, 0, 1, tzinfo=UTC)),
         (parse_time, "2026-11-20T15:00:00Z", datetime(2026, 11, 20, 15, tzinfo=UTC)),
         (parse_time, "2026-11-20 15:00 Z", datetime(2026, 11, 20, 15, tzinfo=UTC)),
+        (parse_time, "2026-11-20T15:00UTC", datetime(2026, 11, 20, 15, tzinfo=UTC)),
         (parse_time, "2026-11-20 15:00:00 UTC", datetime(2026, 11, 20, 15, tzinfo=UTC)),
         (parse_time, "2026-11-20T15:00:00+02:00", datetime(2026, 11, 20, 13, tzinfo=UTC)),
         (parse_time, "2026-11-20 15:00:00 +02:00", datetime(2026, 11, 20, 13, tzinfo=UTC)),
@@ -155,6 +157,15 @@ def test_an_expiry_stands_alone_as_a_date() -> None:
     assert parse_expiry("2026-12-20", None) == datetime(2026, 12, 20, tzinfo=UTC)
 
 
+def test_a_time_without_an_offset_is_utc_wherever_the_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "UTC-9")
+        time.tzset()
+        found = parse_time("2026-11-20 12:34:56")
+    time.tzset()
+    assert found == datetime(2026, 11, 20, 12, 34, 56, tzinfo=UTC)
+
+
 @pytest.mark.parametrize(
     ("text", "filled"),
     [
@@ -165,6 +176,7 @@ def test_an_expiry_stands_alone_as_a_date() -> None:
         ("{{ip}}", "{ip}"),
         ("{{{ip}}}", "{<ip>}"),
         ("100%s {{}}", "100%s {}"),
+        ("a {ip} b {zone} c", "a <ip> b <zone> c"),
         *((f"{{{name}}}", f"<{name}>") for name in PLACEHOLDERS),
     ],
 )

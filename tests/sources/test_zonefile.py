@@ -17,8 +17,9 @@ from dnsbl_server.model.entry import Exclusion
 from dnsbl_server.model.listing import Listing
 from dnsbl_server.model.problem import Place, Problems
 from dnsbl_server.model.zone import Zone
+from dnsbl_server.sources import zonefile
 from dnsbl_server.sources.values import parse_template
-from dnsbl_server.sources.zonefile import read_zone_file
+from dnsbl_server.sources.zonefile import ZoneFile, read_zone_file
 from dnsbl_server.supply.load import LoadResult, load_zones
 from tests.conftest import NOW
 from tests.sources.refusing import assert_refused
@@ -299,6 +300,28 @@ def test_list_files_are_found_beside_the_zone_file(tmp_path: Path) -> None:
         zone = _good(HEAD + f"files: ['{name}']\n", folder / "z.yaml")
         (entry,) = zone.lists[0].all_entries()
         assert (Path(entry.file).resolve(), entry.line) == (feed.resolve(), 1)
+
+
+def test_a_zone_file_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
+    problems = Problems()
+    path = str(tmp_path / "gone.yaml")
+    assert read_zone_file(path, problems, _quiet) == ZoneFile(path, None, True, {path: None})
+    assert [str(problem) for problem in problems] == [f"{path}: no such file or directory"]
+
+
+def test_a_zone_file_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = HEAD + "entries: [192.0.2.1]\n"
+    monkeypatch.setattr(zonefile, "MAX_SIZE", len(text))
+    _good(text, tmp_path / "z.yaml")
+    zone, problems = _read(text + "\n", tmp_path / "z.yaml")
+    assert zone is None
+    assert len(problems) == 1
+    assert "larger than" in problems[0]
+
+
+def test_the_soa_names_the_first_name_server(tmp_path: Path) -> None:
+    zone = _good(HEAD + "ns: [b.example, a.example]\nentries: [192.0.2.1]\n", tmp_path / "z.yaml")
+    assert zone.soa == Soa("b.example", "hostmaster.bl.example.org")
 
 
 def test_dots_after_a_link_mean_what_they_mean_to_the_kernel(tmp_path: Path) -> None:

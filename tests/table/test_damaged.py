@@ -123,6 +123,16 @@ def assemble(sections: Mapping[str, bytes | bytearray]) -> bytes:
     return sealed(TABLES["empty"][: HEADER.size] + directory + body)
 
 
+@pytest.mark.parametrize("number", range(len(NAMES)))
+def test_a_section_that_passes_the_end_is_refused(number: int) -> None:
+    buffer = bytearray(TABLES["both"])
+    at = HEADER.size + number * PLACE.size
+    offset, _ = PLACE.unpack_from(buffer, at)
+    PLACE.pack_into(buffer, at, offset, len(buffer) - offset + 1)
+    with pytest.raises(TableError, match=f"^section {NAMES[number]} passes the end$"):
+        ZoneTable(sealed(buffer))
+
+
 def flip(random: Random, buffer: bytes) -> bytes:
     """Bytes changed anywhere."""
     damaged = bytearray(buffer)

@@ -1,7 +1,7 @@
 """What a table says of its zone: it comes back as it was, and any field that is wrong is named."""
 
 import json
-from dataclasses import fields, replace
+from dataclasses import FrozenInstanceError, fields, replace
 from typing import Any
 
 import pytest
@@ -36,6 +36,14 @@ def test_what_is_written_is_read(info: TableInfo) -> None:
 
 def test_the_entries_are_those_of_all_lists() -> None:
     assert replace(INFO, lists=(ListInfo("a", 1, 20), ListInfo("b", 300, 4000))).entries == 4321
+
+
+@pytest.mark.parametrize("value", [INFO, ListInfo("a", 1, 2)])
+def test_what_was_read_is_not_changed(value: Any) -> None:
+    for field in fields(value):
+        with pytest.raises(FrozenInstanceError):
+            setattr(value, field.name, None)
+    assert not hasattr(value, "__dict__")
 
 
 def changed(*path: str | int, value: Any = None, missing: bool = False) -> bytes:
