@@ -324,6 +324,21 @@ def test_the_soa_names_the_first_name_server(tmp_path: Path) -> None:
     assert zone.soa == Soa("b.example", "hostmaster.bl.example.org")
 
 
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ("ns: [[a.example]]\n", "2:6: expected a single value"),
+        ("apex: {mx: [{a: b}]}\n", "2:13: expected a single value"),
+        ("soa: ns.example\n", "2:6: ns.example: soa is a mapping with the keys mname, rname, refresh, retry, expire"),
+    ],
+)
+def test_a_value_of_the_wrong_shape_is_left_out(body: str, problem: str, tmp_path: Path) -> None:
+    zone, problems = _read(HEAD + body + "entries: [192.0.2.1]\n", tmp_path / "z.yaml")
+    assert problems == [problem]
+    assert zone is not None
+    assert (zone.soa, zone.ns, zone.apex) == (Soa("bl.example.org", "hostmaster.bl.example.org"), (), Apex())
+
+
 def test_dots_after_a_link_mean_what_they_mean_to_the_kernel(tmp_path: Path) -> None:
     (tmp_path / "lists" / "today").mkdir(parents=True)
     (tmp_path / "lists" / "feed.txt").write_text("192.0.2.1\n")
