@@ -1,8 +1,11 @@
 """What takes too long for every day, one part after the other, into bench/results: `make long MINUTES=10`.
 
     tests     all tests, with twenty times the examples and those that are marked `long`; an hour at most
+    packets   10,000,000 messages a minute, changed at random, in the checked and the sanitized build (fuzz/storm.py)
+    files     10,000 zone files and list files a minute, changed at random (fuzz/files.py)
     fuzz      the engine against its specification, so many minutes; needs clang (fuzz/README.md)
     storm     a list of 1,000,000 hosts replaced again and again under load (bench/latency.py)
+    floods    floods of TCP and of the metrics port beside good clients (bench/floods.py)
     scale     10,000,000 hosts (bench/scale.py)
 
     python bench/long.py [--minutes 10] [--workers 2] [--only tests ...]
@@ -43,12 +46,15 @@ def parts(minutes: float, workers: int) -> list[Part]:
     limits = ["--timeout=3600", "--override-ini=faulthandler_timeout=3700"]
     return [
         Part("tests", [python, "-m", "pytest", "-q", "--numprocesses", str(workers), "--durations=10", *limits], 3600),
+        Part("packets", ["make", "storm", f"PACKETS={round(10_000_000 * minutes)}"], 10 * seconds + _GRACE),
+        Part("files", [python, "-m", "fuzz.files", "--files", str(round(10_000 * minutes))], 10 * seconds + _GRACE),
         Part("fuzz", ["make", "fuzz", f"SECONDS={seconds}"], seconds + _GRACE),
         Part(
             "storm",
             [python, "bench/latency.py", "--only", "reload", "--rounds", "1", "--seconds", str(seconds / 5)],
             seconds + _GRACE,
         ),
+        Part("floods", [python, "bench/floods.py"], seconds + _GRACE),
         Part("scale", [python, "bench/scale.py", "--millions", "10", "--rounds", "1"], seconds + _GRACE),
     ]
 

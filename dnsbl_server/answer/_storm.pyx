@@ -49,10 +49,6 @@ cdef enum:
     MOST_CHANGES = 6             # of a message
 
 
-class BrokenRuleError(AssertionError):
-    """An answer breaks a rule; the text has the message, what it became, and the number of the rule in `broken`."""
-
-
 cdef class Storm:
     """Messages that a seed decides, one batch after the other."""
 
@@ -103,7 +99,7 @@ cdef class Storm:
                 free(self.buffers[tcp][number])
 
     def run(self, uint64_t count, double now, bint tcp=False):
-        """Answer so many messages or a few more, in whole batches, and check each answer. Raises BrokenRuleError."""
+        """Answer so many messages or a few more, in whole batches, and check each answer. Raises AssertionError."""
         cdef const Names* names = self.directory.pointer()
         cdef uint64_t done = 0
         cdef uint32_t number, rule = 0, failed = 0
@@ -125,7 +121,7 @@ cdef class Storm:
         if rule:
             packet = (self.before + <size_t>failed * MIN_BUFFER)[:self.message_sizes[failed]]
             answer = self.messages[failed].packet[:max(0, self.messages[failed].answer_size)]
-            raise BrokenRuleError(f"rule {rule}, tcp {tcp}, now {now}: {packet.hex()} became {answer.hex()}")
+            raise AssertionError(f"rule {rule} of `broken`, tcp {tcp}, now {now}: {packet.hex()} became {answer.hex()}")
 
     cdef void fill(self, bint tcp) noexcept nogil:
         """Make a batch of messages."""

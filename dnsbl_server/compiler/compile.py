@@ -20,9 +20,13 @@ from dnsbl_server.model._spans import Spans, union
 from dnsbl_server.model.address import BITS, INTERNET, LOOPBACK_FIRST, LOOPBACK_LAST, Address
 from dnsbl_server.model.entry import Exclusion
 from dnsbl_server.model.problem import Problems
+from dnsbl_server.table._format import NO_LIST
 from dnsbl_server.table._prints import fingerprints
 from dnsbl_server.table.info import ListInfo, TableInfo
-from dnsbl_server.table.pack import pack
+from dnsbl_server.table.pack import TableSizeError, pack
+
+# A text has the number of its list, and NO_LIST is none.
+MAX_LISTS = NO_LIST
 
 
 class Compiled(NamedTuple):
@@ -38,9 +42,13 @@ def compile_zone(
 ) -> Compiled | None:
     """Make the table of a zone as it is at `now` (seconds since 1970); entries that are expired by then are left out.
 
-    None where it cannot be served, which is a problem: the zone lists the whole Internet, or an address too often.
+    None where it cannot be served, which is a problem: the zone lists the whole Internet, or an address too often, or
+    has more than a table can hold.
     """
     zone = rib.zone
+    if len(rib.lists) > MAX_LISTS:
+        problems.error(zone.place, zone.name, f"has {len(rib.lists)} lists; a zone has at most {MAX_LISTS}")
+        return None
     chains = Chains(now)
     layers = []
     for number, own in enumerate(rib.lists):
@@ -97,7 +105,11 @@ def compile_zone(
         expired=expired,
         next_expiry=chains.next_expiry,
     )
-    table = pack(info, columns[4], columns[6], answers.records, fingerprints(served))
+    try:
+        table = pack(info, columns[4], columns[6], answers.records, fingerprints(served))
+    except TableSizeError as error:
+        problems.error(zone.place, zone.name, f"{error}; a zone can be split into several")
+        return None
     return Compiled(table, addresses, expired)
 
 

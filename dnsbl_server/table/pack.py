@@ -1,7 +1,7 @@
 """Writing a table: what the compiler made, put into the layout with a checksum and a digest of the content.
 
-Owns the order of writing, how one table gets another serial, that equal texts stand in a table once, and the index over
-IPv4. Knows no listings.
+Owns the order of writing, how one table gets another serial, that equal texts stand in a table once, the index over
+IPv4, and how much a table can hold. Knows no listings.
 """
 
 import struct
@@ -30,19 +30,27 @@ from dnsbl_server.table.layout import (
 )
 
 _Section = bytes | bytearray | memoryview | array  # type: ignore[type-arg]
+# Of answers, and of texts: what an offset of 32 bits reaches (see `layout`).
+MAX_SECTION = 1 << 32
+
+
+class TableSizeError(ValueError):
+    """There is more to write than a table can hold; the text says of what."""
 
 
 def pack(info: TableInfo, v4: Intervals, v6: Intervals, answers: Sequence[Answer], prints: bytes) -> bytes:
     """Write a table.
 
     The answer with number n is `answers[n - 1]`; info: what the table says of the zone; prints: a set of
-    fingerprints.
+    fingerprints. Raises TableSizeError.
     """
     offsets = array("I", [0])
     records = bytearray()
     texts = bytearray()
     places: dict[str, int] = {}
     for answer in answers:
+        if len(records) >= MAX_SECTION:
+            raise TableSizeError("its different answers take more than 4 GiB")
         offsets.append(len(records))
         records += ANSWER.pack(answer.expires, answer.next, answer.ttl, len(answer.codes), len(answer.texts))
         records += struct.pack(f"<{len(answer.codes)}I", *answer.codes)
@@ -50,6 +58,8 @@ def pack(info: TableInfo, v4: Intervals, v6: Intervals, answers: Sequence[Answer
             offset = places.get(text)
             if offset is None:
                 offset = places[text] = len(texts)
+                if offset + len(text) > MAX_SECTION:
+                    raise TableSizeError("its different texts take more than 4 GiB")
                 texts += text.encode("ascii")
             records += TEXT.pack(number, len(text), offset)
     firsts = array("I", v4.firsts)

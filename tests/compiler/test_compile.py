@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 
 from dnsbl_server.compiler._merge import MAX_DEPTH
-from dnsbl_server.compiler.compile import compile_zone
+from dnsbl_server.compiler.compile import MAX_LISTS, compile_zone
 from dnsbl_server.compiler.rib import ZoneRib
 from dnsbl_server.model.address import Net, parse_address
 from dnsbl_server.model.apex import Soa
@@ -19,6 +19,7 @@ from dnsbl_server.model.subject import Subject
 from dnsbl_server.model.zone import BlockList, Zone
 from dnsbl_server.sources.values import parse_template
 from dnsbl_server.supply.load import LoadResult
+from dnsbl_server.table._format import NO_LIST
 from dnsbl_server.table.info import ListInfo
 from dnsbl_server.table.table import ZoneTable
 from tests import oracle
@@ -279,3 +280,33 @@ def test_ranges_are_kept_as_ranges(load_texts: Callable[..., LoadResult], tmp_pa
     assert match.entry is not None
     assert match.entry.text == nets[0]
     assert len(match.covering) == len(nets)
+
+
+def _refusals(load_texts: Callable[..., LoadResult], lists: int) -> list[str]:
+    """What is said of a zone with so many lists, each of one address with a reason of its own."""
+    rows = "".join(
+        f'  - {{name: l{number}, txt: "reason {number:020}", entries: [192.0.2.{number}]}}\n' for number in range(lists)
+    )
+    load = load_texts(f"zone: bl.example.org\nlists:\n{rows}")
+    assert bool(load.zones) != bool(load.problems.errors)
+    return [problem.message for problem in load.problems.errors]
+
+
+def test_a_zone_has_no_more_lists_than_a_text_can_tell_apart(
+    monkeypatch: pytest.MonkeyPatch, load_texts: Callable[..., LoadResult]
+) -> None:
+    assert MAX_LISTS == NO_LIST
+    monkeypatch.setattr("dnsbl_server.compiler.compile.MAX_LISTS", 3)
+    assert _refusals(load_texts, 3) == []
+    assert _refusals(load_texts, 4) == ["has 4 lists; a zone has at most 3"]
+
+
+@pytest.mark.parametrize(("most", "what"), [(50, "different texts"), (540, "different answers")])
+def test_what_a_table_cannot_hold_is_refused(
+    monkeypatch: pytest.MonkeyPatch, load_texts: Callable[..., LoadResult], most: int, what: str
+) -> None:
+    # The answers of twenty lists take 640 bytes, their texts 540.
+    assert _refusals(load_texts, 20) == []
+    monkeypatch.setattr("dnsbl_server.table.pack.MAX_SECTION", most)
+    refusals = _refusals(load_texts, 20)
+    assert refusals == [f"its {what} take more than 4 GiB; a zone can be split into several"]
