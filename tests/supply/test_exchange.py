@@ -30,13 +30,14 @@ JOBS = st.builds(
     Job,
     files=st.lists(NAMES).map(tuple),
     served=st.dictionaries(NAMES, NAMES),
+    files_below=st.lists(NAMES).map(tuple),
     tables=st.dictionaries(NAMES, COUNTS),
 )
 PROBLEMS = st.builds(Problem, st.builds(Place, NAMES, COUNTS, COUNTS), NAMES, NAMES, st.booleans())
 SIGNATURES = st.none() | st.tuples(*[st.integers(-(1 << 70), 1 << 70)] * 5)
 SOURCES = st.dictionaries(NAMES, st.dictionaries(NAMES, SIGNATURES))
 
-JOB = {"files": ["a.yaml"], "served": {"a.example": "a.yaml"}, "tables": {"a.example": 3}}
+JOB = {"files": ["a.yaml"], "served": {"a.example": "a.yaml"}, "tables": {"a.example": 3}, "files_below": ["lists"]}
 TABLE = {"kind": "table", "file": "a.yaml", "added": 1, "removed": 2}
 PROBLEM = {"file": "a.yaml", "line": 1, "column": 2, "value": "x", "message": "wrong", "warning": False}
 REPORT = {
@@ -115,7 +116,7 @@ def test_a_missing_field_of_a_problem_is_named(field: str) -> None:
 @pytest.mark.parametrize(
     ("what", "value", "fields"),
     [
-        ("job", {**JOB, "more": 1}, "files, served, tables"),
+        ("job", {**JOB, "more": 1}, "files, served, tables, files_below"),
         ("notice", {**TABLE, "more": 1}, "kind, file, added, removed"),
         ("notice", {"kind": "report", "more": 1}, "kind"),
         ("report", {**REPORT, "more": 1}, "problems, left_out, sources"),
@@ -133,6 +134,8 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("job", {**JOB, "tables": {"a": "3"}}, "job.tables['a']: not a whole number"),
     ("job", {**JOB, "tables": {"a": True}}, "job.tables['a']: not a whole number"),
     ("job", {**JOB, "tables": {"a": -1}}, "job.tables['a']: less than 0"),
+    ("job", {**JOB, "files_below": "lists"}, "job.files_below: not an array"),
+    ("job", {**JOB, "files_below": [1]}, "job.files_below[0]: not a text"),
     ("notice", {**TABLE, "kind": "other"}, "notice.kind: neither table nor report"),
     ("notice", {**TABLE, "kind": ["table"]}, "notice.kind: neither table nor report"),
     ("notice", {**TABLE, "file": 1}, "notice.file: not a text"),
