@@ -102,7 +102,7 @@ def test_every_setting_from_a_file(read: Read) -> None:
     settings, problems = read(
         "zones: [/etc/zones, more.yaml]\nlisten: ['192.0.2.1:53', '[::]:53']\nmetrics: off\nlog_format: json\n"
         "log_level: debug\nversion_text: secret\nserver_id: ns1\ntcp_connections: 10\ntcp_idle_timeout: 1m\n"
-        "receive_buffer: 65536\nload_timeout: 1h30m\npoll_interval: 30\n"
+        "files_below: [lists, feeds]\nreceive_buffer: 65536\nload_timeout: 1h30m\npoll_interval: 30\n"
     )
     assert problems == []
     assert settings == Settings(
@@ -115,6 +115,7 @@ def test_every_setting_from_a_file(read: Read) -> None:
         server_id="ns1",
         tcp_connections=10,
         tcp_idle_timeout=60,
+        files_below=("lists", "feeds"),
         receive_buffer=65536,
         load_timeout=5400,
         poll_interval=30,

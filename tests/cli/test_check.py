@@ -15,14 +15,17 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_check_good(place: Path) -> None:
     done = run(place, "check")
     assert (done.status, done.stderr) == (0, "")
+    no_ns = "  no name servers (ns), which only a zone that is delegated to this server needs"
     assert done.stdout.splitlines() == [
         "bl.test (zones/bl.yaml)",
+        no_ns,
         "  list traps: 4 entries",
         "  list six: 1 entry",
         "  of these expired and left out: 1",
         "  IPv4 addresses covered: 510",
         f"  IPv6 addresses covered: {2**96:.3g}",
         "other.test (zones/other.yml)",
+        no_ns,
         "  list other.test: 1 entry",
         "  IPv4 addresses covered: 16,777,216",
         "2 good zones, 0 errors, 0 warnings",

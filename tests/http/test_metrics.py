@@ -27,8 +27,10 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from dnsbl_server import __version__
+from dnsbl_server import server as server_module
 from dnsbl_server.config import Settings
 from dnsbl_server.endpoint import Endpoint
+from dnsbl_server.engine.listener import TcpListener
 from dnsbl_server.engine.metrics import QueryCollector
 from dnsbl_server.engine.service import QTYPE_LABELS, Counted, Counts, Service
 from dnsbl_server.http import metrics
@@ -461,11 +463,11 @@ def test_a_client_that_does_not_read_is_cut(monkeypatch: pytest.MonkeyPatch) -> 
         service, "counts", lambda: Counts(Counter({Counted(f"z{n}", "", "", ""): n for n in range(tables)}), Counter())
     )
     server = MetricsServer(Endpoint("127.0.0.1", 0), (QueryCollector(service),), lambda: True, "1")
+    before = threading.active_count()
     with closing(server), closing(socket.socket()) as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.settimeout(PATIENCE)
         client.connect((server.endpoint.address, server.endpoint.port))
-        before = threading.active_count()
         client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
         wait_until(lambda: threading.active_count() > before, "the thread of the connection")
         wait_until(lambda: threading.active_count() == before, "the end of that thread")
@@ -498,29 +500,24 @@ def test_out_of_descriptors_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_healthy_only_once_tcp_is_accepted(zones: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[int] = []
+
     async def run() -> None:
         settings = Settings(zones=(str(zones),), listen=(Endpoint("127.0.0.1", 0),), metrics=Endpoint("127.0.0.1", 0))
         server = Server(settings)
-        loop = asyncio.get_running_loop()
-        begun, go_on = asyncio.Event(), asyncio.Event()
-        create_server = loop.create_server
 
-        async def late(*arguments: Any, **options: Any) -> Any:
-            begun.set()
-            await go_on.wait()
-            return await create_server(*arguments, **options)
+        def listen(*arguments: Any) -> TcpListener:
+            assert server.reloader is not None
+            assert server.reloader.statuses
+            found.append(status_of(f"http://{server.metrics_endpoint}"))
+            return TcpListener(*arguments)
 
-        monkeypatch.setattr(loop, "create_server", late)
+        monkeypatch.setattr(server_module, "TcpListener", listen)
         running = asyncio.create_task(server.run())
-        await begun.wait()
-        url = f"http://{server.metrics_endpoint}"
-        assert server.reloader is not None
-        assert server.reloader.statuses
-        assert await asyncio.to_thread(status_of, url) == 503
-        go_on.set()
         await server.ready.wait()
-        assert await asyncio.to_thread(status_of, url) == 200
+        found.append(await asyncio.to_thread(status_of, f"http://{server.metrics_endpoint}"))
         server.stop()
         await running
 
     asyncio.run(asyncio.wait_for(run(), PATIENCE))
+    assert found == [503, 200]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dnsbl_server.sources import files
 from dnsbl_server.sources.files import open_regular, reason_of, signature
 from tests.reloading import wait_until
 
@@ -79,3 +80,38 @@ def test_a_signature_tells_versions_apart(tmp_path: Path) -> None:
     os.utime(other, ns=(0, touched[3]))
     os.replace(other, path)
     assert len({one, touched, signature(str(path))}) == 3
+
+
+def test_an_open_file_is_in_a_directory_by_what_was_opened(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "inside", tmp_path / "outside"
+    for directory in (inside, outside):
+        directory.mkdir()
+        (directory / "feed").write_text("x")
+    link = inside / "link"
+    link.symlink_to(outside / "feed")
+    with pytest.raises(OSError, match="files_below"):
+        open_regular(str(link), [str(inside)])
+    # The link leads outside when it is opened, and inside by the time that its target is looked at.
+    descriptor = os.open(link, os.O_RDONLY)
+    link.unlink()
+    link.symlink_to(inside / "feed")
+    assert not files._is_below(str(link), descriptor, [str(inside)])
+    os.close(descriptor)
+    open_regular(str(link), [str(outside), str(inside)]).close()
+    open_regular(str(link), ["/"]).close()
+    # A directory is known by what it leads to, as well.
+    (tmp_path / "other").symlink_to(inside)
+    open_regular(str(link), [str(tmp_path / "other")]).close()
+
+
+@pytest.mark.parametrize("size", [0, 1, 9, 10, 11, 3_000_000])
+def test_a_file_is_read_up_to_a_limit(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * size)
+    for limit in (10, 1 << 30):
+        with path.open("rb") as stream:
+            data = files.read_at_most(stream, limit)
+        assert len(data) == size if size <= limit else limit < len(data) <= size
+    # The kernel's own files have no size.
+    with Path("/proc/self/status").open("rb") as stream:
+        assert files.read_at_most(stream, 1 << 20).endswith(b"\n")

@@ -7,8 +7,8 @@ import pytest
 from dnsbl_server.model.address import Net
 from dnsbl_server.model.entry import ListFile
 from dnsbl_server.model.listing import Listing
-from dnsbl_server.model.problem import MAX_PER_FILE, Place, Problems
-from dnsbl_server.sources.listreader import MAX_LINE, Accept, Sink
+from dnsbl_server.model.problem import Place, Problems
+from dnsbl_server.sources.listreader import MAX_BAD_LINES, MAX_LINE, Accept, Sink
 from dnsbl_server.sources.plain import PlainReader
 
 A = int(IPv4Address("192.0.2.1"))
@@ -111,7 +111,8 @@ def test_a_web_page_in_place_of_a_list_is_refused_line_by_line() -> None:
 def test_a_list_of_rubbish_does_not_fill_the_memory() -> None:
     lines, problems = lines_and_problems(b"rubbish\n" * 5_000)
     assert lines == []
-    assert len(problems) == MAX_PER_FILE
+    assert len(problems) == MAX_BAD_LINES + 1
+    assert problems[-1].endswith("and 4,995 more lines that cannot be read")
 
 
 def test_problems_come_in_the_order_of_the_lines() -> None:

@@ -33,12 +33,18 @@ JOBS = st.builds(
     files=st.lists(NAMES).map(tuple),
     served=st.dictionaries(NAMES, NAMES),
     versions=st.dictionaries(NAMES, st.builds(ZoneVersion, COUNTS, NAMES)),
+    files_below=st.lists(NAMES).map(tuple),
 )
 PROBLEMS = st.builds(Problem, st.builds(Place, NAMES, COUNTS, COUNTS), NAMES, NAMES, st.booleans())
 SIGNATURES = st.none() | st.tuples(*[st.integers(-(1 << 70), 1 << 70)] * 5)
 SOURCES = st.dictionaries(NAMES, st.dictionaries(NAMES, SIGNATURES))
 
-JOB = {"files": ["a.yaml"], "served": {"a.example": "a.yaml"}, "versions": {"a.example": [3, "00"]}}
+JOB = {
+    "files": ["a.yaml"],
+    "served": {"a.example": "a.yaml"},
+    "versions": {"a.example": [3, "00"]},
+    "files_below": ["lists"],
+}
 TABLE = {"kind": "table", "file": "a.yaml"}
 PROGRESS = {"kind": "progress", "file": "a.yaml", "source": "b", "version": [1, 2, 3, 4, 5]}
 PROBLEM = {"file": "a.yaml", "line": 1, "column": 2, "value": "x", "message": "wrong", "warning": False}
@@ -118,7 +124,7 @@ def test_a_missing_field_of_a_problem_is_named(field: str) -> None:
 @pytest.mark.parametrize(
     ("what", "value", "fields"),
     [
-        ("job", {**JOB, "more": 1}, "files, served, versions"),
+        ("job", {**JOB, "more": 1}, "files, served, versions, files_below"),
         ("notice", {**TABLE, "more": 1}, "kind, file"),
         ("notice", {"kind": "report", "more": 1}, "kind"),
         ("report", {**REPORT, "more": 1}, "problems, left_out, sources"),
@@ -138,6 +144,8 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("job", {**JOB, "versions": {"a": [True, ""]}}, "job.versions['a'][0]: not a whole number"),
     ("job", {**JOB, "versions": {"a": [-1, ""]}}, "job.versions['a'][0]: less than 0"),
     ("job", {**JOB, "versions": {"a": [1, 2]}}, "job.versions['a'][1]: not a text"),
+    ("job", {**JOB, "files_below": "lists"}, "job.files_below: not an array"),
+    ("job", {**JOB, "files_below": [1]}, "job.files_below[0]: not a text"),
     ("notice", {**TABLE, "kind": "other"}, "notice.kind: none of progress, table and report"),
     ("notice", {**TABLE, "kind": ["table"]}, "notice.kind: none of progress, table and report"),
     ("notice", {**TABLE, "file": 1}, "notice.file: not a text"),
