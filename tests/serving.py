@@ -23,6 +23,10 @@ from prometheus_client.parser import text_string_to_metric_families
 PATIENCE = 60.0
 
 
+# For the sanitized build: AddressSanitizer reserves more memory than any loader may have.
+NO_LIMITS = Path(__file__).with_name("no-limits.yaml")
+
+
 def _has_ipv6() -> bool:
     try:
         with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
@@ -71,6 +75,8 @@ class ServerProcess:
         command = [sys.executable, "-m", "dnsbl_server", "serve", "--metrics", "127.0.0.1:0"]
         for endpoint in listen:
             command += ["--listen", endpoint]
+        if os.environ.get("DNSBL_BUILD") == "sanitized" and "--config" not in arguments:
+            command += ["--config", str(NO_LIMITS)]
         self._process = subprocess.Popen(
             [*command, *arguments],
             stderr=subprocess.PIPE,

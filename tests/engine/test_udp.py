@@ -18,7 +18,7 @@ import dns.rcode
 import pytest
 
 from tests.answers import CASES, HEADER, MALFORMED, QUESTION, Case, message, reverse
-from tests.serving import PATIENCE, ServerProcess, needs_ipv6, state_of
+from tests.serving import NO_LIMITS, PATIENCE, ServerProcess, needs_ipv6, state_of
 
 pytestmark = pytest.mark.server
 
@@ -250,7 +250,7 @@ def test_a_socket_that_takes_no_more_does_not_keep_the_server_from_its_end(zones
 
 def test_what_finds_the_buffer_full_is_counted(zones: Path, tmp_path: Path) -> None:
     settings = tmp_path / "settings.yaml"
-    settings.write_text("receive_buffer: 8192\n")
+    settings.write_text(NO_LIMITS.read_text() + "receive_buffer: 8192\n")
     with ServerProcess(str(zones), "--threads", "1", "--config", str(settings)) as server:
         with closing(connect(server.host, server.port)) as client:
             server.signal(signal.SIGSTOP)
