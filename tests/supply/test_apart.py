@@ -18,6 +18,8 @@ from tests.reloading import count_lines, is_listed, rename_over, wait_until, zon
 from tests.serving import ServerProcess
 from tests.supply.test_reloader import FakeLoader, running, until
 
+pytestmark = pytest.mark.clock
+
 
 class Poisoned(FakeLoader):
     """Fails at the files that are named so; `jobs` has the names of the files of each run."""

@@ -25,6 +25,8 @@ from dnsbl_server.supply.reload import RETRY, Reloader
 from dnsbl_server.table.table import ZoneTable
 from tests.reloading import ZONE, rename_over, zone_text
 
+pytestmark = pytest.mark.clock
+
 PATIENCE = 30.0
 NEVER = 3600.0
 

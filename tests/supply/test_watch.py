@@ -10,6 +10,8 @@ import pytest
 from dnsbl_server.supply import watch
 from dnsbl_server.supply.watch import Watcher, directories_of
 
+pytestmark = pytest.mark.clock
+
 PATIENCE = 30.0
 
 

@@ -284,7 +284,7 @@ def test_every_byte_changed(shape: str, mask: int) -> None:
 
 @pytest.mark.parametrize("damage", sorted({damage.__name__: damage for damage in DAMAGES}))
 @given(shape=st.sampled_from(SMALL), seed=st.integers(0, 1 << 63))
-@settings(max_examples=examples(4))
+@settings(max_examples=examples(2))
 def test_any_damage_of_one_kind(damage: str, shape: str, seed: int) -> None:
     random = Random(seed)
     for _ in range(10):
@@ -292,7 +292,7 @@ def test_any_damage_of_one_kind(damage: str, shape: str, seed: int) -> None:
 
 
 @given(shape=st.sampled_from(list(TABLES)), seed=st.integers(0, 1 << 63))
-@settings(max_examples=examples(4))
+@settings(max_examples=examples(2))
 def test_damages_of_all_kinds(shape: str, seed: int) -> None:
     random = Random(seed)
     for _ in range(3):
