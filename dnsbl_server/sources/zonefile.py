@@ -53,22 +53,14 @@ def read_zone_file(path: str, problems: Problems, progress: Progress, below: Seq
     except OSError as error:
         problems.error(Place(path), "", reason_of(error))
         return ZoneFile(path, None, True, sources)
-    except MemoryError:
-        problems.error(Place(path), "", "cannot be read: there is not enough memory for it")
-        return ZoneFile(path, None, True, sources)
     if len(data) > MAX_SIZE:
         problems.error(Place(path), "", f"larger than {MAX_SIZE >> 30} GiB; put the entries into list files")
         return ZoneFile(path, None, True, sources)
     found = Problems()
-    zone = None
-    try:
-        document = read_document(data, path, found)
-        del data
-        reader = _ZoneReader(path, found, progress, sources, below)
-        zone = reader.zone(document) if document is not None else None
-    except Exception as error:
-        # One that we cannot read must not keep the others from being read.
-        found.error(Place(path), "", f"cannot be read: {type(error).__name__}: {error}")
+    document = read_document(data, path, found)
+    del data
+    reader = _ZoneReader(path, found, progress, sources, below)
+    zone = reader.zone(document) if document is not None else None
     problems.extend(found)
     return ZoneFile(path, zone, bool(found.errors), sources)
 

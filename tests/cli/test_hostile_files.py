@@ -60,7 +60,7 @@ def test_a_zone_file_that_does_not_fit_the_memory_costs_only_itself(zones: Path)
     # It has no blocks on the disk.
     with (zones / "bad.yaml").open("wb") as file:
         file.truncate(900 << 20)
-    assert check(zones, memory=512) == ["bad.yaml: cannot be read: there is not enough memory for it"]
+    assert check(zones, memory=512) == ["bad.yaml: cannot be read: it takes more memory than there is"]
 
 
 def test_little_memory_is_enough_for_small_files(zones: Path) -> None:

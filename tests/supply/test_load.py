@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from dnsbl_server.sources import zonefile
+from dnsbl_server.sources.document import read_document
 from dnsbl_server.sources.zonefile import read_zone_file
 from dnsbl_server.supply import load as module
 from dnsbl_server.supply.load import LoadResult, load_zones
@@ -236,6 +238,24 @@ def test_a_file_that_the_reader_cannot_take_does_not_hold_up_the_others(
     assert str(problem).startswith(f"{bad}: cannot be read: ")
     assert result.starved == ((str(bad),) if isinstance(error, MemoryError) else ())
     assert result.sources.keys() == {str(bad), str(good)}
+
+
+def test_memory_that_ends_while_a_file_is_read_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such a file is loaded by itself, where it may have memory enough."""
+    good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
+    for path in (good, bad):
+        path.write_text(ZONE)
+    read = read_document
+
+    def refuse(data: bytes, file: str, *arguments: Any) -> Any:
+        if file == str(bad):
+            raise MemoryError
+        return read(data, file, *arguments)
+
+    monkeypatch.setattr(zonefile, "read_document", refuse)
+    result = load_zones([str(bad), str(good)], NOW, _quiet)
+    assert result.starved == (str(bad),)
+    assert list(result.zones) == [str(good)]
 
 
 def test_a_file_that_changes_while_it_is_read_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
