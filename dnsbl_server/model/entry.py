@@ -5,24 +5,28 @@ made. Knows neither formats of files nor zones.
 """
 
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sized
 from dataclasses import dataclass, field
 from heapq import merge
 from itertools import starmap
 from typing import NamedTuple
 
+from dnsbl_server.model._names import Names
 from dnsbl_server.model._spans import Spans
 from dnsbl_server.model.address import BITS, Net
+from dnsbl_server.model.domain import Domains
 from dnsbl_server.model.listing import Listing
 from dnsbl_server.model.problem import Place
+from dnsbl_server.model.subject import Subjects
+
+# Stands for domain names where a version stands for addresses.
+NAMES = 0
 
 
 class Entry(NamedTuple):
-    """One listed net, as written at one place."""
+    """What one entry lists, as written at one place."""
 
-    version: int
-    first: int
-    last: int
+    what: Subjects
     text: str
     file: str
     line: int
@@ -30,18 +34,14 @@ class Entry(NamedTuple):
     listing: Listing
 
     @property
-    def net(self) -> Net:
-        return Net(self.version, self.first, self.last)
-
-    @property
     def place(self) -> Place:
         return Place(self.file, self.line, self.column)
 
 
 class Exclusion(NamedTuple):
-    """One net that is not listed, as written at one place."""
+    """What is not listed, as written at one place."""
 
-    net: Net
+    what: Subjects
     text: str
     place: Place
 
@@ -52,55 +52,67 @@ def _no_spans() -> Mapping[int, Spans]:
 
 @dataclass(frozen=True, slots=True)
 class ListFile:
-    """What a list file lists. It can be millions of nets, so they are columns; an `Entry` is made when one is wanted.
+    """What a list file lists. It can be millions of nets and names, so they are columns; an `Entry` is made when wanted.
 
-    nets: the nets of each version in the order of the file, each with the number of its line; listings: the distinct
-    listings that entries have of their own; numbers: for each version which listing each of the nets has, 0 is that of
-    the list and n is `listings[n - 1]`; a version without such entries is missing. excluded: the nets that the file
-    excludes, with the numbers of their lines.
+    nets: the nets of each version in the order of the file, each with the number of its line; names: the domain names
+    likewise; listings: the distinct listings that entries have of their own; numbers: for each version, and for NAMES,
+    which listing each of them has, 0 is that of the list and n is `listings[n - 1]`; one without such entries is
+    missing. excluded, excluded_names: what the file excludes, with the numbers of the lines.
 
     An exclusion acts on the entries of its file alone. Among these and the exclusions the one with the fewest
-    addresses decides, and of two of one size the exclusion: for CIDRs the longest prefix, as in rbldnsd.
+    addresses decides, and of two of one size the exclusion: for CIDRs the longest prefix, as in rbldnsd. Of names the
+    more specific one decides.
     """
 
     path: str
     nets: Mapping[int, Spans]
+    names: Names = field(default_factory=Names)
     listings: tuple[Listing, ...] = ()
     numbers: "Mapping[int, array[int]]" = field(default_factory=dict)
     excluded: Mapping[int, Spans] = field(default_factory=_no_spans)
+    excluded_names: Names = field(default_factory=Names)
 
     def __len__(self) -> int:
-        return sum(len(spans) for spans in self.nets.values())
+        return sum(len(spans) for spans in self.nets.values()) + len(self.names)
 
-    def listing(self, version: int, row: int, default: Listing) -> Listing:
-        """The listing of one of the nets; `default` is that of the list."""
-        number = self.numbers[version][row] if version in self.numbers else 0
+    def listing(self, family: int, row: int, default: Listing) -> Listing:
+        """The listing of one row of a version, or of NAMES; `default` is that of the list."""
+        number = self.numbers[family][row] if family in self.numbers else 0
         return self.listings[number - 1] if number else default
 
-    def entry(self, version: int, row: int, default: Listing) -> Entry:
-        """One of the nets; its text is how we write it, and the place has no column."""
-        first, last, line = self.nets[version][row]
-        net = Net(version, first, last)
-        return Entry(*net, str(net), self.path, line, 0, self.listing(version, row, default))
+    def entry(self, family: int, row: int, default: Listing) -> Entry:
+        """One row of a version, or of NAMES; its text is how we write it, and the place has no column."""
+        what, line = _row(self.names if family == NAMES else self.nets[family], row)
+        return Entry(what, str(what), self.path, line, 0, self.listing(family, row, default))
 
     def entries(self, default: Listing) -> Iterator[Entry]:
         """All of them in the order of the file."""
 
-        def of(version: int, spans: Spans) -> Iterator[Entry]:
-            return (self.entry(version, row, default) for row in range(len(spans)))
+        def of(family: int, rows: Sized) -> Iterator[Entry]:
+            return (self.entry(family, row, default) for row in range(len(rows)))
 
-        return merge(*starmap(of, self.nets.items()), key=lambda entry: entry.line)
+        return merge(*starmap(of, self._columns()), key=lambda entry: entry.line)
+
+    def _columns(self) -> list[tuple[int, Spans | Names]]:
+        return [*self.nets.items(), (NAMES, self.names)]
 
     def listings_in_use(self, default: Listing) -> tuple[Listing, ...]:
         """The distinct listings that entries of the file have; `default` is that of the list."""
         has_default = any(
-            len(spans) and (version not in self.numbers or 0 in self.numbers[version])
-            for version, spans in self.nets.items()
+            len(rows) and (family not in self.numbers or 0 in self.numbers[family]) for family, rows in self._columns()
         )
         return (default, *self.listings) if has_default else self.listings
 
-    def exclusion(self, version: int, row: int) -> Exclusion:
+    def exclusion(self, family: int, row: int) -> Exclusion:
         """One of the exclusions; its text is how we write it, and the place has no column."""
-        first, last, line = self.excluded[version][row]
-        net = Net(version, first, last)
-        return Exclusion(net, str(net), Place(self.path, line))
+        what, line = _row(self.excluded_names if family == NAMES else self.excluded[family], row)
+        return Exclusion(what, str(what), Place(self.path, line))
+
+
+def _row(rows: Spans | Names, row: int) -> tuple[Subjects, int]:
+    """What a row means, and its number."""
+    if isinstance(rows, Spans):
+        first, last, number = rows[row]
+        return Net(rows.version, first, last), number
+    name, scope, number = rows[row]
+    return Domains(name, scope), number

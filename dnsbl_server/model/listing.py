@@ -31,11 +31,11 @@ class Template:
         return frozenset(self.parts[1::2])
 
 
-# {ip} is listed in {zone}: {reason}; until {expires}
-DEFAULT_TEXT = Template(("", "ip", " is listed in ", "zone", ": ", "reason", "; until ", "expires", ""))
-# {ip} is listed in {zone} ({list}): {reason}; until {expires}
+# {what} is listed in {zone}: {reason}; until {expires}
+DEFAULT_TEXT = Template(("", "what", " is listed in ", "zone", ": ", "reason", "; until ", "expires", ""))
+# {what} is listed in {zone} ({list}): {reason}; until {expires}
 DEFAULT_TEXT_OF_LIST = Template(
-    ("", "ip", " is listed in ", "zone", " (", "list", "): ", "reason", "; until ", "expires", "")
+    ("", "what", " is listed in ", "zone", " (", "list", "): ", "reason", "; until ", "expires", "")
 )
 
 
@@ -67,11 +67,14 @@ def format_time(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def describe_listing(zone: str, name: str, text: Template, listing: Listing, address: str) -> str:
-    """The TXT answer of a listing on the list `name`; `address` is the listed address, or what stands for it."""
+def describe_listing(zone: str, name: str, text: Template, listing: Listing, what: str) -> str:
+    """The TXT answer of a listing on the list `name`; `what` is the listed address or name, or what stands for it."""
     return text.fill(
         {
-            "ip": address,
+            # A template has the one that fits what its list has.
+            "ip": what,
+            "domain": what,
+            "what": what,
             "reason": listing.reason or "no reason given",
             "zone": zone,
             "list": name,

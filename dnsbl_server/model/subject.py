@@ -1,9 +1,12 @@
-"""What can be listed and asked for.
+"""What can be listed and asked for: addresses and domain names.
 
-Owns the type that the RIB, the tables and the command line are asked with, so that none of them depends on the kinds
-of subjects there are. Today that is one kind: an address.
+Owns the types that the RIB, the tables and the command line are asked with, so that none of them depends on the kinds
+of subjects where it does not look into them.
 """
 
-from dnsbl_server.model.address import Address
+from dnsbl_server.model.address import Address, Net
+from dnsbl_server.model.domain import Domain, Domains
 
-Subject = Address
+Subject = Address | Domain
+# What one entry or exclusion means.
+Subjects = Net | Domains
