@@ -4,11 +4,12 @@ Owns what is answered to what. Pure: no socket, no clock, no global; the time is
 command line and the tests get their answers here, and nothing a client sends makes it raise.
 """
 
+import re
 from enum import StrEnum
 from typing import NamedTuple
 
 from dnsbl_server.answer import _outcome
-from dnsbl_server.answer.snapshot import Labels, ServedZone, Snapshot
+from dnsbl_server.answer.snapshot import ServedZone, Snapshot
 from dnsbl_server.dns._protocol import (
     BADVERS,
     CLASS_CH,
@@ -39,11 +40,13 @@ from dnsbl_server.dns.message import (
     parse_query,
     udp_limit,
 )
+from dnsbl_server.dns.name import Labels
 from dnsbl_server.dns.reversed import parse_reversed
-from dnsbl_server.model.subject import Subject
 from dnsbl_server.table._format import NO_LIST
-from dnsbl_server.table.layout import ADDRESS_MARK, Answer
+from dnsbl_server.table.layout import ADDRESS_MARK, LABELS_MARK, Answer
+from dnsbl_server.table.table import ZoneTable
 
+_NAME = re.compile(f"{LABELS_MARK}(.)", re.DOTALL)
 _VERSION_NAMES = ((b"version", b"bind"), (b"version", b"server"))
 _ID_NAMES = ((b"id", b"server"), (b"hostname", b"bind"))
 
@@ -139,13 +142,36 @@ def _respond_chaos(snapshot: Snapshot, query: Query, labels: Labels, limit: int)
 def _find(snapshot: Snapshot, zone: ServedZone, query: Query, labels: Labels, now: float) -> _Found:
     if labels == zone.labels:
         return _find_apex(zone, query)
-    address, partial = parse_reversed(labels[: -len(zone.labels)])
-    answer = zone.table.find(address, now) if address else None
-    if address and answer:
-        return _find_listed(zone, query, address, answer, now)
-    if partial or snapshot.has_zone_at_or_below(labels):
+    front = labels[: -len(zone.labels)]
+    answer, exists = _look_up(zone.table, front, now)
+    if answer:
+        return _find_listed(query, zone, front, answer, now)
+    if exists or snapshot.has_zone_at_or_below(labels):
         return _Found(Outcome.NODATA)
     return _Found(Outcome.NOT_LISTED, NXDOMAIN)
+
+
+def _look_up(table: ZoneTable, front: Labels, now: float) -> tuple[Answer | None, bool]:
+    """The answer of what stands in front of a zone's name, and whether the name exists without one (RFC 8020).
+
+    Where a zone lists addresses, every part of a reversed address exists: a resolver that takes an NXDOMAIN for all
+    names below it must not hide what is listed later. Of all other names those exist that are listed, or above one.
+    """
+    if not table.has_addresses:
+        return table.find_name(front, now)
+    address, partial = parse_reversed(front)
+    if address is None:
+        answer, exists = table.find_name(front, now)
+        return answer, exists or partial
+    # Clients take NODATA for the name of a whole address as an error. It may also be the end of an IPv6 name.
+    return table.find(address, now), partial and _is_above_listed(table, front)
+
+
+def _is_above_listed(table: ZoneTable, front: Labels) -> bool:
+    """Whether anything is listed below a name of four octets, read as the end of an IPv6 name."""
+    first = int(b"".join(reversed(front)), 16) << 112
+    # Below 0.0.0.0 are the names of all mapped IPv4 addresses, of which some are listed.
+    return not first or table.has_any6(first, first | ((1 << 112) - 1))
 
 
 def _find_apex(zone: ServedZone, query: Query) -> _Found:
@@ -156,21 +182,28 @@ def _find_apex(zone: ServedZone, query: Query) -> _Found:
     return _Found(Outcome.ANSWERED if answers else Outcome.NODATA, answers=answers)
 
 
-def _find_listed(zone: ServedZone, query: Query, subject: Subject, answer: Answer, now: float) -> _Found:
+def _find_listed(query: Query, zone: ServedZone, front: Labels, answer: Answer, now: float) -> _Found:
     if query.qtype not in (TYPE_A, TYPE_TXT, TYPE_ANY):
         return _Found(Outcome.NODATA)
     # Nothing is kept by a resolver for longer than it holds.
     ttl = min(answer.ttl, int(answer.expires - now)) if answer.expires else answer.ttl
     if query.qtype == TYPE_TXT:
-        shown = str(subject)
         rtype = TYPE_TXT
-        data = [encode_text(text.replace(ADDRESS_MARK, shown)) for _, text in answer.texts]
+        data = [encode_text(_fill_in(text, front)) for _, text in answer.texts]
     else:
         rtype = TYPE_A
         data = [code.to_bytes(4) for code in answer.codes]
     answers = tuple(Record(query.labels, rtype, ttl, each) for each in data)
     hits = tuple(zone.lists[number] for number, _ in answer.texts if number != NO_LIST)
     return _Found(Outcome.LISTED, answers=answers, hits=hits)
+
+
+def _fill_in(text: str, front: Labels) -> str:
+    """A text with the listed address or name that the labels in front of the zone's name were found by."""
+    if ADDRESS_MARK in text:
+        text = text.replace(ADDRESS_MARK, str(parse_reversed(front).address))
+    # The last labels of the name are those of the listed one, as they were found by them.
+    return _NAME.sub(lambda mark: b".".join(front[-ord(mark[1]) :]).decode("ascii"), text)
 
 
 def _soa(zone: ServedZone, query: Query) -> Record:

@@ -11,10 +11,8 @@ from typing import NamedTuple
 
 from dnsbl_server.dns._protocol import TYPE_A, TYPE_AAAA, TYPE_MX, TYPE_NS, TYPE_TXT
 from dnsbl_server.dns.message import encode_text
-from dnsbl_server.dns.name import encode_name, labels_of
+from dnsbl_server.dns.name import Labels, encode_name, labels_of
 from dnsbl_server.table.table import ZoneTable
-
-Labels = tuple[bytes, ...]
 
 
 class ServedZone:

@@ -10,6 +10,9 @@ from dnsbl_server.dns._protocol import MAX_LABEL, MAX_NAME
 # The longest reversed address, 32 nibbles of two bytes each, and the zone name fill a name together.
 MAX_ZONE_WIRE = MAX_NAME - 64
 
+# Of a name, from left to right, without the root.
+Labels = tuple[bytes, ...]
+
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?", re.ASCII)
 
 
@@ -47,6 +50,6 @@ def encode_name(name: str) -> bytes:
     return b"".join(bytes([len(label)]) + label for label in labels_of(name)) + b"\0"
 
 
-def labels_of(name: str) -> tuple[bytes, ...]:
+def labels_of(name: str) -> Labels:
     """The labels of a name in text, without the root."""
     return tuple(name.encode("ascii").split(b".")) if name else ()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from dnsbl_server.model.address import MAPPED_FIRST, MAPPED_LAST, Address
+from dnsbl_server.model.domain import Domain
 from dnsbl_server.model.subject import Subject
 
 
@@ -48,7 +49,9 @@ def _is_octet(label: bytes) -> bool:
 
 
 def query_name(subject: Subject, zone: str) -> str:
-    """The name that a client asks for (RFC 5782 sections 2.1 and 2.4)."""
+    """The name that a client asks for (RFC 5782 sections 2.1, 2.4 and 2.2)."""
+    if isinstance(subject, Domain):
+        return f"{subject.name}.{zone}"
     version, number = subject
     parts = list(number.to_bytes(4)) if version == 4 else list(f"{number:032x}")
     return ".".join(map(str, reversed(parts))) + f".{zone}"

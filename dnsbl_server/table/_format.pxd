@@ -5,6 +5,11 @@ from dnsbl_server.dns._memory cimport native16, native32, native64
 cpdef enum:
     NO_LIST = 0xFFFF             # the list of a text that belongs to none: test entries
     ADDRESS_BYTE = 0             # stands in a text for the client's address
+    LABELS_BYTE = 1              # stands in a text, with the byte behind it, for so many last labels of the name asked for
+    NODE_SIZE = 9                # of a node, without its label
+    NODE_EXISTS = 1              # bits of a node's value, below the number of its pair
+    NODE_INNER = 2
+    PAIR_SHIFT = 2
     ANSWER_SIZE = 20             # of an answer, without its codes and texts
     CODE_SIZE = 4
     TEXT_SIZE = 8                # of what an answer says of a text

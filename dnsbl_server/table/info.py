@@ -24,11 +24,12 @@ _MAX63 = (1 << 63) - 1
 
 @dataclass(frozen=True, slots=True)
 class ListInfo:
-    """One list of the zone, and how many entries of each version it has that had not expired."""
+    """One list of the zone, and how many entries it has that had not expired: of each version, and of names."""
 
     name: str
     v4: int
     v6: int
+    names: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class TableInfo:
     @property
     def entries(self) -> int:
         """How many entries are served."""
-        return sum(each.v4 + each.v6 for each in self.lists)
+        return sum(each.v4 + each.v6 + each.names for each in self.lists)
 
 
 def write_info(info: TableInfo) -> bytes:
@@ -188,7 +189,7 @@ _INFO = _record(
     serial=_whole(_MAX32),
     as_of=_time,
     sources=_tuple_of(_text),
-    lists=_tuple_of(_record(ListInfo, name=_text, v4=_whole(_MAX63), v6=_whole(_MAX63))),
+    lists=_tuple_of(_record(ListInfo, name=_text, v4=_whole(_MAX63), v6=_whole(_MAX63), names=_whole(_MAX63))),
     expired=_whole(_MAX63),
     next_expiry=_whole(_MAX63),
     digest=_ascii,

@@ -13,6 +13,7 @@ from dataclasses import replace
 from hashlib import blake2b
 
 from dnsbl_server.dns.name import encode_name
+from dnsbl_server.table._nodes import lay_out
 from dnsbl_server.table.info import TableInfo, answered_part, read_info, write_info
 from dnsbl_server.table.layout import (
     ANSWER,
@@ -26,6 +27,7 @@ from dnsbl_server.table.layout import (
     VERSION,
     Answer,
     Intervals,
+    Nodes,
     encode_soa,
 )
 
@@ -38,11 +40,19 @@ class TableSizeError(ValueError):
     """There is more to write than a table can hold; the text says of what."""
 
 
-def pack(info: TableInfo, v4: Intervals, v6: Intervals, answers: Sequence[Answer], prints: bytes) -> bytes:
+def pack(
+    info: TableInfo,
+    v4: Intervals,
+    v6: Intervals,
+    answers: Sequence[Answer],
+    prints: bytes,
+    names: Nodes | None = None,
+    key: bytes = bytes(16),
+) -> bytes:
     """Write a table.
 
     The answer with number n is `answers[n - 1]`; info: what the table says of the zone; prints: a set of
-    fingerprints. Raises TableSizeError.
+    fingerprints; key: of the hashes of names, which nobody must know who can choose names. Raises TableSizeError.
     """
     offsets = array("I", [0])
     records = bytearray()
@@ -66,12 +76,21 @@ def pack(info: TableInfo, v4: Intervals, v6: Intervals, answers: Sequence[Answer
     ends = array("I", bytes(8 * len(firsts)))
     ends[0::2] = array("I", v4.lasts)
     ends[1::2] = v4.answers
-    columns: list[_Section] = [_index(firsts), firsts, ends, *v6, offsets, records, texts, prints]
+    nodes: _Section = b""
+    pairs: _Section = b""
+    found: list[_Section] = [b"", b""]
+    if names and names.parents:
+        try:
+            nodes, pairs, *found = lay_out(names, key)
+        except OverflowError as error:
+            raise TableSizeError(str(error)) from None
+    columns: list[_Section] = [_index(firsts), firsts, ends, *v6, nodes, pairs, offsets, records, texts, prints]
+    # The key is another one in every table, and what is answered the same.
     digest = blake2b(answered_part(info), digest_size=16)
     for column in columns:
         digest.update(len(column).to_bytes(8))
         digest.update(column)
-    return _put_together(replace(info, digest=digest.hexdigest()), columns)
+    return _put_together(replace(info, digest=digest.hexdigest()), [*columns, *found])
 
 
 def info_of(table: bytes) -> TableInfo:

@@ -1,8 +1,8 @@
 """A zone's table, opened: its checks, and lookups in it.
 
-Owns what a table is refused for, and the search for an address: all lists of the zone are merged already, so one search
-finds the answer, and the answers that follow it make a lookup right to the second, however long ago the table was made.
-Knows no files. The layout is in `layout`.
+Owns what a table is refused for, and the search for an address or a name: all lists of the zone are merged already, so
+one search finds the answer, and the answers that follow it make a lookup right to the second, however long ago the table
+was made; and which names exist. Knows no files. The layout is in `layout`.
 """
 
 import struct
@@ -10,16 +10,21 @@ import zlib
 from bisect import bisect_right
 from collections.abc import Iterator
 
-from dnsbl_server.dns.name import encode_name
+from dnsbl_server.dns.name import Labels, encode_name, labels_of
+from dnsbl_server.model.domain import Domain
 from dnsbl_server.model.subject import Subject
+from dnsbl_server.table._format import NODE_EXISTS, PAIR_SHIFT
 from dnsbl_server.table._prints import count_changes
 from dnsbl_server.table._sections import Sections
 from dnsbl_server.table.info import TableInfo, read_info
 from dnsbl_server.table.layout import (
     ANSWER,
     BODY,
+    HASHING,
     HEADER,
     MAGIC,
+    NODE,
+    PAIR,
     SECTION,
     SECTIONS,
     SOA,
@@ -29,6 +34,7 @@ from dnsbl_server.table.layout import (
     TableError,
     encode_soa,
 )
+from dnsbl_server.table.siphash import hash_label
 
 # What reading a section raises whose content is wrong.
 _WRONG_SECTION = (LookupError, TypeError, ValueError, struct.error)
@@ -78,17 +84,78 @@ class ZoneTable:
         self._answers = sections["answers"]
         self._texts = sections["texts"]
         self._prints = sections["prints"]
+        self._nodes = sections["nodes"]
+        self._pairs = sections["pairs"]
+        self._slots = sections["slots"].cast("Q")
+        self._key, self._deepest = b"", 0
+        if self._slots:
+            self._key, self._deepest, _ = HASHING.unpack(sections["hashing"])
 
     def find(self, subject: Subject, now: float) -> Answer | None:
         """The answer for a subject at a time (seconds since 1970), or None where it is not listed."""
-        version, number = subject
-        found = self._search4(number) if version == 4 else self._search6(number)
+        if isinstance(subject, Domain):
+            found = self._search_name(labels_of(subject.name))[0]
+        else:
+            found = self._search4(subject.number) if subject.version == 4 else self._search6(subject.number)
+        return self._current(found, now)
+
+    def find_name(self, labels: Labels, now: float) -> tuple[Answer | None, bool]:
+        """As `find`, for labels of any bytes; and whether the name exists (RFC 8020).
+
+        It does where it or a name below it has an answer, be that expired by now.
+        """
+        found, exists = self._search_name(labels)
+        return self._current(found, now), exists
+
+    @property
+    def has_addresses(self) -> bool:
+        """Whether the zone lists addresses: then it has the test entry 127.0.0.2 at least."""
+        return len(self._first4) > 0
+
+    def has_any6(self, first: int, last: int) -> bool:
+        """Whether any IPv6 interval has an address of these."""
+        at = bisect_right(range(len(self._answer6)), last.to_bytes(16), key=self._first6_at) - 1
+        return at >= 0 and bytes(self._last6[16 * at : 16 * at + 16]) >= first.to_bytes(16)
+
+    def _current(self, found: int, now: float) -> Answer | None:
+        """The answer with a number, or the one that follows it by now."""
         while found:
             answer = self._answer(found)
             if not answer.expires or answer.expires > now:
                 return answer
             found = answer.next
         return None
+
+    def _search_name(self, labels: Labels) -> tuple[int, bool]:
+        """The number of the answer that a name has at first, and whether the name exists."""
+        if not self._slots:
+            return 0, False
+        node, hashed = 0, 0
+        _, value, _ = NODE.unpack_from(self._nodes, node)
+        for depth, label in enumerate(reversed(labels), 1):
+            hashed = hash_label(self._key, hashed, label)
+            child = self._find_node(node, hashed, label.lower()) if depth <= self._deepest else 0
+            if not child:
+                _, below = PAIR.unpack_from(self._pairs, PAIR.size * (value >> PAIR_SHIFT))
+                return below, below > 0
+            node = child
+            _, value, _ = NODE.unpack_from(self._nodes, node)
+        at, _ = PAIR.unpack_from(self._pairs, PAIR.size * (value >> PAIR_SHIFT))
+        return at, bool(value & NODE_EXISTS)
+
+    def _find_node(self, parent: int, hashed: int, label: bytes) -> int:
+        """The offset of the node of a label below another one; 0 where there is none."""
+        tag = hashed >> 32
+        place = ((hashed & 0xFFFFFFFF) * len(self._slots)) >> 32
+        while slot := self._slots[place]:
+            offset = slot & 0xFFFFFFFF
+            if slot >> 32 == tag:
+                above, _, size = NODE.unpack_from(self._nodes, offset)
+                start = offset + NODE.size
+                if above == parent and bytes(self._nodes[start : start + size]) == label:
+                    return offset
+            place = (place + 1) % len(self._slots)
+        return 0
 
     def _search4(self, number: int) -> int:
         at = bisect_right(self._first4, number) - 1
