@@ -1,23 +1,26 @@
 """The compiler: a RIB becomes a table.
 
-Owns the order of the steps. Each list is flattened (`layers`: the smallest entry decides, exclusions are cut out), the
-lists of the zone are laid over each other, every distinct combination of listings becomes one answer (`answers`), and
-the test entries are added. The RIB's `explain` and the table's `find` agree on every address at every time; tests hold
-them to it.
+Owns the order of the steps. The addresses of each list are flattened (`layers`: the smallest entry decides, exclusions
+are cut out) and the lists of the zone laid over each other; the names of all lists become one tree (`names`). Every
+distinct combination of listings becomes one answer (`answers`), and the test entries are added. The RIB's `explain` and
+the table's `find` agree on every address and name at every time; tests hold them to it.
 """
 
 from collections.abc import Iterable
+from os import urandom
 from typing import NamedTuple
 from zlib import crc32
 
 from dnsbl_server.compiler._merge import MAX_DEPTH, DepthError, lay_over, subtract
 from dnsbl_server.compiler.answers import Answers, Overlaps
 from dnsbl_server.compiler.chains import Chains
-from dnsbl_server.compiler.layers import current, layers_of
+from dnsbl_server.compiler.layers import current, current_names, layers_of
+from dnsbl_server.compiler.names import NameLayers
 from dnsbl_server.compiler.rib import ZoneRib
 from dnsbl_server.compiler.testentries import add_test_entries
+from dnsbl_server.model._names import Names
 from dnsbl_server.model._spans import Spans, union
-from dnsbl_server.model.address import BITS, INTERNET, LOOPBACK_FIRST, LOOPBACK_LAST, Address
+from dnsbl_server.model.address import BITS, INTERNET, LOOPBACK_FIRST, LOOPBACK_LAST, Address, Net
 from dnsbl_server.model.entry import Exclusion
 from dnsbl_server.model.problem import Problems
 from dnsbl_server.table._format import NO_LIST
@@ -64,6 +67,7 @@ def compile_zone(
         if _covers_internet(version, [layer[version] for layer in layers]):
             problems.error(zone.place, zone.name, f"its lists together cover the whole IPv{version} Internet")
             return None
+    names = NameLayers(rib, chains)
     overlaps = Overlaps(len(chains.chains))
     answers = Answers(zone, chains, overlaps)
     addresses = {}
@@ -79,18 +83,17 @@ def compile_zone(
         addresses[version] = merged.addresses()
         columns[version] = answers.intervals(merged)
         del merged
+    if any(each.has_addresses for each in zone.lists):
+        add_test_entries(columns[4], answers)
+    nodes = names.nodes(overlaps, answers)
     answers.report_too_large(problems)
-    add_test_entries(columns[4], answers)
     counts = []
-    served: list[tuple[int, Spans]] = []
-    expired = 0
+    served: list[tuple[int, Spans | Names]] = []
     for own in rib.lists:
-        found = {version: current(own, version, chains) for version in BITS}
-        v4, v6 = (sum(map(len, each)) for each in found.values())
-        counts.append(ListInfo(own.list.name, v4, v6))
-        expired += own.list.size - v4 - v6
         seed = crc32(own.list.name.encode())
-        served += ((seed, spans) for each in found.values() for spans in each)
+        found = (current(own, 4, chains), current(own, 6, chains), current_names(own, chains))
+        counts.append(ListInfo(own.list.name, *(sum(map(len, each)) for each in found)))
+        served += ((seed, column) for each in found for column in each)
     info = TableInfo(
         zone=zone.name,
         ttl=zone.ttl,
@@ -102,20 +105,21 @@ def compile_zone(
         as_of=now,
         sources=tuple(sources),
         lists=tuple(counts),
-        expired=expired,
+        expired=sum(each.size for each in zone.lists) - sum(each.entries for each in counts),
         next_expiry=chains.next_expiry,
     )
     try:
-        table = pack(info, columns[4], columns[6], answers.records, fingerprints(served))
+        table = pack(info, columns[4], columns[6], answers.records, fingerprints(served), nodes, urandom(16))
     except TableSizeError as error:
         problems.error(zone.place, zone.name, f"{error}; a zone can be split into several")
         return None
-    return Compiled(table, addresses, expired)
+    return Compiled(table, addresses, info.expired)
 
 
 def _union(version: int, exclusions: Iterable[Exclusion]) -> Spans:
     """The excluded addresses of one version."""
-    return union(version, [Spans(version, ((n.first, n.last, 0) for n, _, _ in exclusions if n.version == version))])
+    nets = (each.what for each in exclusions if isinstance(each.what, Net))
+    return union(version, [Spans(version, ((n.first, n.last, 0) for n in nets if n.version == version))])
 
 
 def _covers_internet(version: int, layers: Iterable[Spans]) -> bool:
