@@ -11,7 +11,7 @@ from dnsbl_server.compiler._merge import intervals
 from dnsbl_server.compiler.chains import Chain, Chains
 from dnsbl_server.model._spans import Spans
 from dnsbl_server.model.entry import NAMES
-from dnsbl_server.model.listing import Listing, describe_listing
+from dnsbl_server.model.listing import describe_listing
 from dnsbl_server.model.problem import Problems
 from dnsbl_server.model.zone import Zone
 from dnsbl_server.table.answersize import MAX_MESSAGE, size_around, size_of_codes, size_of_texts

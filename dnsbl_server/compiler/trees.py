@@ -45,7 +45,7 @@ class NetTree:
             self._tree.insert(prefix, number)
 
     def covering(self, number: int) -> list[Any]:
-        """The values of the nets that hold an address of this family, the smallest first, of one size in their order."""
+        """The values of the nets that hold an address of this family, the smallest first, then in their order."""
         address = number.to_bytes(self._bytes)
         numbers = [self._ranges[row][2] for row in self._ranges.covering(number)]
         key = self._tree.get_key(address)
