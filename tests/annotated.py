@@ -41,7 +41,7 @@ class AnnotatedReader:
             return
         written, *values = (value.strip() for value in text.removeprefix("!").split("|"))
         try:
-            what = parse_domains(written) if written[-1].isalpha() else parse_net(written)
+            what = parse_domains(written) if ":" not in written and written[-1].isalpha() else parse_net(written)
         except ValueError as error:
             self._sink.error(self._line, text.index(written) + 1, written, str(error))
             return
