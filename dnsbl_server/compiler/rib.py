@@ -8,10 +8,10 @@ and the compiler makes the data plane's tables from it.
 The millions of entries of list files stay out of the trees: for one address they are looked through.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from functools import cached_property
-from itertools import islice
+from itertools import accumulate, islice, pairwise
 from socket import AF_INET, AF_INET6
 from typing import Any, NamedTuple
 
@@ -95,6 +95,8 @@ class ListRib:
             )
             for version in BITS
         }
+        # The row of the first entry of each source, and how many rows there are.
+        self._starts = {version: [0, *accumulate(map(len, self.sources(version)))] for version in BITS}
         self._spans = {version: sorted_spans(version, self.sources(version)) for version in BITS}
         self._report_duplicates(problems)
 
@@ -111,11 +113,9 @@ class ListRib:
 
     def _place_of(self, version: int, row: int) -> tuple[int, int]:
         """Which of `sources` a row is in, and the row in that."""
-        for number, source in enumerate(self.sources(version)):
-            if row < len(source):
-                return number, row
-            row -= len(source)
-        raise IndexError("no such row")
+        starts = self._starts[version]
+        source = bisect_right(starts, row) - 1
+        return source, row - starts[source]
 
     def _entry(self, version: int, row: int) -> Entry:
         """The entry of a row of `sources`."""
@@ -137,10 +137,9 @@ class ListRib:
         left_out = [0] * len(found)
         for version in BITS:
             laters, earliers = duplicates(self._spans[version])
-            start = 0
-            for number, source in enumerate(self.sources(version) if laters else []):
-                low, high = bisect_left(laters, start), bisect_left(laters, start + len(source))
-                start += len(source)
+            starts = self._starts[version] if laters else []
+            for number, (start, end) in enumerate(pairwise(starts)):
+                low, high = bisect_left(laters, start), bisect_left(laters, end)
                 # A file that stands in the list twice under two names has millions; a thousand of them are shown.
                 shown = min(high, low + MAX_PER_FILE)
                 left_out[number] += high - shown
