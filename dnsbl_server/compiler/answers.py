@@ -42,10 +42,10 @@ class Overlaps:
         return number
 
     def combine(self, under: int, over: int) -> int:
-        """The number of what holds where a chain lies over others."""
+        """The number of what holds where the second lies over the first: the chains of both, in this order."""
         number = self._numbers.get((under, over))
         if number is None:
-            self.chains.append((*self.chains[under], over))
+            self.chains.append(self.chains[under] + self.chains[over])
             number = self._numbers[under, over] = len(self.chains) - 1
         return number
 

@@ -28,6 +28,8 @@ class Chains:
     def __init__(self, now: float) -> None:
         self.now = now
         self.chains: list[Chain] = []
+        # Whether any listing that was asked for is over.
+        self.is_any_over = False
         self._expiries: dict[int, int] = {}
         self._numbers: dict[tuple[int | tuple[int, ...], ...], int] = {}
 
@@ -36,16 +38,12 @@ class Chains:
         expires = self._expiries.get(id(listing))
         if expires is None:
             expires = self._expiries[id(listing)] = listing.expires_at
+            self.is_any_over |= 0 < expires <= self.now
         return expires
 
     def is_over(self, listing: Listing) -> bool:
         """Whether a listing has expired."""
         return 0 < self.expiry(listing) <= self.now
-
-    @property
-    def is_any_over(self) -> bool:
-        """Whether any listing that was asked for is over."""
-        return any(0 < expires <= self.now for expires in self._expiries.values())
 
     @property
     def next_expiry(self) -> int:

@@ -6,7 +6,9 @@ distinct combination of listings becomes one answer (`answers`), and the test en
 the table's `find` agree on every address and name at every time; tests hold them to it.
 """
 
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate
 from os import urandom
 from typing import NamedTuple
 from zlib import crc32
@@ -73,12 +75,13 @@ def compile_zone(
     addresses = {}
     columns = {}
     for version in BITS:
-        merged = Spans(version)
-        for own, layer in zip(rib.lists, layers, strict=True):
-            # Layers can be large, and none is needed after this.
-            kept = subtract(layer.pop(version), _union(version, own.list.exclusions))
-            merged = lay_over(merged, kept, overlaps.combine)
-            del kept
+        sizes = [len(layer[version]) for layer in layers]
+        # Layers can be large, and none is needed after this.
+        kept = (
+            subtract(layer.pop(version), _union(version, own.list.exclusions))
+            for own, layer in zip(rib.lists, layers, strict=True)
+        )
+        merged = _lay_together(kept, sizes, overlaps.combine) if sizes else Spans(version)
         merged = subtract(merged, _union(version, zone.exclusions))
         addresses[version] = merged.addresses()
         columns[version] = answers.intervals(merged)
@@ -114,6 +117,21 @@ def compile_zone(
         problems.error(zone.place, zone.name, f"{error}; a zone can be split into several")
         return None
     return Compiled(table, addresses, info.expired)
+
+
+def _lay_together(layers: Iterator[Spans], sizes: Sequence[int], combine: Callable[[int, int], int]) -> Spans:
+    """The next `len(sizes)` layers, at least one, in one: each over those before it; sizes: the spans of each, about.
+
+    Laid one by one over what has grown, many would take the square of their number. In halves of the spans each span is
+    copied as often as its layer's share of them can be doubled, and a large layer among small ones once or twice.
+    """
+    if len(sizes) == 1:
+        return next(layers)
+    # A layer without spans is work too.
+    ends = list(accumulate(size + 1 for size in sizes))
+    middle = max(1, bisect_right(ends, ends[-1] / 2))
+    under = _lay_together(layers, sizes[:middle], combine)
+    return lay_over(under, _lay_together(layers, sizes[middle:], combine), combine)
 
 
 def _union(version: int, exclusions: Iterable[Exclusion]) -> Spans:

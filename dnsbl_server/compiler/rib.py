@@ -10,9 +10,10 @@ from it.
 The millions of entries of list files stay out of the trees: for one subject they are looked through.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from dnsbl_server.compiler.trees import SubjectTree, specificity
@@ -68,6 +69,9 @@ class ListRib:
                 self.written[what.version].append(what.first, what.last, at)
             else:
                 self.written_names.append(what.name, what.scope, at)
+        # The row of the first entry of each source, and how many rows there are.
+        self._starts = {version: [0, *accumulate(map(len, self.sources(version)))] for version in BITS}
+        self._starts[NAMES] = [0, *accumulate(map(len, self.name_sources()))]
         self._spans = {version: sorted_spans(version, self.sources(version)) for version in BITS}
         self._report_duplicates(problems)
 
@@ -86,16 +90,11 @@ class ListRib:
         """
         return self._spans.pop(version, None) or sorted_spans(version, self.sources(version))
 
-    def _sizes(self, family: int) -> list[int]:
-        return list(map(len, self.name_sources() if family == NAMES else self.sources(family)))
-
     def _place_of(self, family: int, row: int) -> tuple[int, int]:
         """Which of the sources of a family a row is in, and the row in that."""
-        for number, size in enumerate(self._sizes(family)):
-            if row < size:
-                return number, row
-            row -= size
-        raise IndexError("no such row")
+        starts = self._starts[family]
+        source = bisect_right(starts, row) - 1
+        return source, row - starts[source]
 
     def _written_entry(self, family: int, row: int) -> Entry:
         """An entry of the zone file."""
@@ -125,10 +124,9 @@ class ListRib:
                 laters, earliers = _names.duplicates(self.name_sources())
             else:
                 laters, earliers = duplicates(self._spans[family])
-            start = 0
-            for number, size in enumerate(self._sizes(family) if laters else []):
-                low, high = bisect_left(laters, start), bisect_left(laters, start + size)
-                start += size
+            starts = self._starts[family] if laters else []
+            for number, (start, end) in enumerate(pairwise(starts)):
+                low, high = bisect_left(laters, start), bisect_left(laters, end)
                 # A file that stands in the list twice under two names has millions; a thousand of them are shown.
                 shown = min(high, low + MAX_PER_FILE)
                 left_out[number] += high - shown
