@@ -155,7 +155,7 @@ class ListRib:
         return SubjectTree((exclusion.what, exclusion) for exclusion in self.list.exclusions)
 
     def _covering(self, subject: Subject) -> list[tuple[Entry, Exclusion | None]]:
-        """The entries that hold a subject, the most specific first, and of what is as specific in the order of `sources`.
+        """The entries that hold a subject, the most specific first, and then in the order of their sources.
 
         With the exclusion of its file that takes the subject out of the entry.
         """
