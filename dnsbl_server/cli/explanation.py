@@ -68,7 +68,8 @@ def _exclusion_as_json(exclusion: Exclusion | None) -> dict[str, Any] | None:
     if exclusion is None:
         return None
     place = exclusion.place
-    return {_key_of(exclusion.what): exclusion.text, "place": str(place), "file": printable(place.file), "line": place.line}
+    written = {_key_of(exclusion.what): exclusion.text}
+    return {**written, "place": str(place), "file": printable(place.file), "line": place.line}
 
 
 def _key_of(what: Subjects) -> str:

@@ -198,7 +198,7 @@ class _Neighbours:
         """
         for above, front in _splits(zone.name):
             if above in self._read and (hidden := _first_below(self._read[above], front)):
-                message = f"would hide {hidden}, which {above} lists; below a zone of names, use a name that ends otherwise"
+                message = f"would hide {hidden}, which {above} lists; the name of a zone below it must end otherwise"
                 problems.error(zone.place, zone.name, message)
                 return True
         for above in _names_above(zone.name):
