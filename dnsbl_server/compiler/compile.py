@@ -35,10 +35,14 @@ MAX_LISTS = NO_LIST
 
 
 class Compiled(NamedTuple):
-    """A table, how many addresses of each version it lists (test entries not counted), and the expired entries."""
+    """A table, and what it lists: addresses of each version, test entries not counted, and entries that are names.
+
+    expired: how many entries were left out.
+    """
 
     table: bytes
     addresses: dict[int, int]
+    names: int
     expired: int
 
 
@@ -116,7 +120,7 @@ def compile_zone(
     except TableSizeError as error:
         problems.error(zone.place, zone.name, f"{error}; a zone can be split into several")
         return None
-    return Compiled(table, addresses, info.expired)
+    return Compiled(table, addresses, sum(each.names for each in counts), info.expired)
 
 
 def _lay_together(layers: Iterator[Spans], sizes: Sequence[int], combine: Callable[[int, int], int]) -> Spans:
