@@ -163,9 +163,12 @@ cdef uint64_t text_size(const Layout* table, const uint8_t* text, const Shown* s
     cdef uint32_t at = 0
     CHECK(<uint64_t>offset_of(text) + length <= table.texts_size)
     while at < length:
+        if characters[at] > LABELS_BYTE:
+            at += 1
+            continue
         if characters[at] == ADDRESS_BYTE:
             size += shown.size - 1
-        elif characters[at] == LABELS_BYTE:
+        else:
             at += 1
             CHECK(at < length and 1 <= characters[at] <= shown.labels)
             # In place of the mark's two characters there may be one.
