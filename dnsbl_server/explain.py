@@ -1,11 +1,11 @@
-"""Why is an address listed?
+"""Why is an address, a domain name or an e-mail address listed?
 
 Owns how an explanation is put together: what the RIB says (who listed it, where that is written, since when and until
 when) beside what a client of the server gets. It makes values, for any interface to show: so it is in none of the
 packages. Knows nothing of files or options.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dnslib import DNSQuestion, DNSRecord
@@ -15,15 +15,20 @@ from dnsbl_server.answer.snapshot import Snapshot
 from dnsbl_server.compiler.rib import Match
 from dnsbl_server.dns._protocol import TYPE_A, TYPE_TXT
 from dnsbl_server.dns.reversed import query_name
+from dnsbl_server.model.domain import Domain
 from dnsbl_server.model.entry import Entry, Exclusion
+from dnsbl_server.model.hashing import MailAddress
 from dnsbl_server.model.subject import Subject
 from dnsbl_server.supply.load import CompiledZone
 from dnsbl_server.table.table import ZoneTable
 
+# What an explanation can be of.
+Asked = Subject | MailAddress
+
 
 @dataclass(frozen=True)
 class EntryState:
-    """An entry that holds the address, at the time of the explanation."""
+    """An entry that holds the subject, at the time of the explanation."""
 
     entry: Entry
     is_expired: bool
@@ -31,10 +36,10 @@ class EntryState:
 
 @dataclass(frozen=True)
 class ListExplanation:
-    """What a list with entries for the address says of it.
+    """What a list with entries for the subject says of it.
 
-    deciding: the entry by which the list lists it, if it does; exclusion: takes the address out of the list; others:
-    the other entries that hold it, the smallest first.
+    deciding: the entry by which the list lists it, if it does; exclusion: takes the subject out of the list; others:
+    the other entries that hold it, the most specific first.
     """
 
     name: str
@@ -58,18 +63,22 @@ class ClientView:
 
 @dataclass(frozen=True)
 class ZoneExplanation:
-    """All that bears on an address in one zone. exclusion: takes the address out of the whole zone."""
+    """All that bears on a subject in one zone.
+
+    asked: what the explanation is of; client: None where nothing can be asked for, as no list has hashes of an e-mail
+    address; exclusion: takes the subject out of the whole zone.
+    """
 
     zone: str
-    address: str
-    client: ClientView
+    asked: Asked
+    client: ClientView | None
     exclusion: Exclusion | None
     lists: tuple[ListExplanation, ...]
 
     @property
     def is_listed(self) -> bool:
-        """Whether the zone lists the address."""
-        return bool(self.client.a)
+        """Whether the zone lists it."""
+        return self.client is not None and bool(self.client.a)
 
     @property
     def is_test_entry(self) -> bool:
@@ -77,18 +86,34 @@ class ZoneExplanation:
         return self.is_listed and not any(each.deciding for each in self.lists)
 
 
-def explain(zones: Sequence[CompiledZone], subject: Subject, now: float) -> list[ZoneExplanation]:
-    """For each zone all that bears on an address at a time, in seconds since 1970."""
+def explain(zones: Sequence[CompiledZone], asked: Asked, now: float) -> list[ZoneExplanation]:
+    """For each zone all that bears on a subject at a time, in seconds since 1970.
+
+    An e-mail address has an explanation for each kind of hash in a zone.
+    """
     snapshot = Snapshot(ZoneTable(zone.compiled.table) for zone in zones)
-    return [_explain_zone(snapshot, zone, subject, now) for zone in zones]
+    return [each for zone in zones for each in _explain_zone(snapshot, zone, asked, now)]
 
 
-def _explain_zone(snapshot: Snapshot, zone: CompiledZone, subject: Subject, now: float) -> ZoneExplanation:
+def _explain_zone(snapshot: Snapshot, zone: CompiledZone, asked: Asked, now: float) -> Iterator[ZoneExplanation]:
+    if not isinstance(asked, MailAddress):
+        yield _explain_subject(snapshot, zone, asked, asked, now)
+        return
+    hashings = dict.fromkeys(each.hashing for each in zone.zone.lists if each.hashing)
+    if not hashings:
+        yield ZoneExplanation(zone.zone.name, asked, None, None, ())
+    for hashing in hashings:
+        yield _explain_subject(snapshot, zone, asked, Domain(hashing.label_of(asked.text)), now)
+
+
+def _explain_subject(
+    snapshot: Snapshot, zone: CompiledZone, asked: Asked, subject: Subject, now: float
+) -> ZoneExplanation:
     name = zone.zone.name
     found = zone.rib.explain(subject, now)
     return ZoneExplanation(
         zone=name,
-        address=str(subject),
+        asked=asked,
         client=_ask(snapshot, query_name(subject, name), now),
         exclusion=found.exclusion,
         lists=tuple(_explain_list(match, found.exclusion is not None, now) for match in found.matches),

@@ -9,8 +9,10 @@ end 3                                                     how many lines there a
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from dnsbl_server.model.address import Net, parse_net
+from dnsbl_server.dns.name import parse_domains
+from dnsbl_server.model.address import parse_net
 from dnsbl_server.model.listing import Listing
+from dnsbl_server.model.subject import Subjects
 from dnsbl_server.sources.listreader import Sink
 from dnsbl_server.sources.values import parse_code
 
@@ -39,16 +41,16 @@ class AnnotatedReader:
             return
         written, *values = (value.strip() for value in text.removeprefix("!").split("|"))
         try:
-            net = parse_net(written)
+            what = parse_domains(written) if ":" not in written and written[-1].isalpha() else parse_net(written)
         except ValueError as error:
             self._sink.error(self._line, text.index(written) + 1, written, str(error))
             return
         if text.startswith("!"):
-            self._sink.exclude(net, self._line)
+            self._sink.exclude(what, self._line)
         elif values:
-            self._sink.add(net, written, self._line, self._sink.number_of(self._listing(*values)))
+            self._sink.add(what, written, self._line, self._sink.number_of(self._listing(*values)))
         else:
-            self._sink.add(net, written, self._line)
+            self._sink.add(what, written, self._line)
 
     def _listing(self, reason: str, codes: str, ttl: str, expires: str) -> Listing:
         return replace(
@@ -60,9 +62,9 @@ class AnnotatedReader:
         )
 
 
-def write_line(net: Net, listing: Listing | None) -> str:
+def write_line(what: Subjects, listing: Listing | None) -> str:
     """The line of an entry; None is the listing of the list."""
     if listing is None:
-        return str(net)
+        return str(what)
     codes = ",".join(f"127.0.0.{code & 255}" for code in listing.codes)
-    return f"{net} | {listing.reason} | {codes} | {listing.ttl} | {listing.expires_at or '-'}"
+    return f"{what} | {listing.reason} | {codes} | {listing.ttl} | {listing.expires_at or '-'}"

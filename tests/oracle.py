@@ -1,8 +1,9 @@
-"""The naive oracle of the tests: what a zone says of an address, found by looking at every entry.
+"""The naive oracle of the tests: what a zone says of an address or a name, found by looking at every entry.
 
 Owns Hypothesis strategies for zones in a small world, where nearly everything overlaps, also with list files whose
 entries have listings of their own and that exclude. Shares no code with the trees and the tables: of the entries that
-hold an address the one with the fewest addresses decides, and of those of one size the first.
+hold an address the one with the fewest addresses decides, of those that hold a name the one with the longest name, and
+of those that are as specific the first.
 """
 
 from collections.abc import Callable
@@ -14,10 +15,11 @@ from hypothesis import strategies as st
 
 from dnsbl_server.model.address import Address, Net
 from dnsbl_server.model.apex import Soa
-from dnsbl_server.model.entry import Entry, Exclusion, ListFile
+from dnsbl_server.model.domain import AT, BELOW, Domain, Domains
+from dnsbl_server.model.entry import NAMES, Entry, Exclusion, ListFile
 from dnsbl_server.model.listing import Listing, Template
 from dnsbl_server.model.problem import Place, Problems
-from dnsbl_server.model.subject import Subject
+from dnsbl_server.model.subject import Subject, Subjects
 from dnsbl_server.model.zone import BlockList, Zone
 from dnsbl_server.sources.listfile import FORMATS
 from dnsbl_server.sources.listreader import Sink
@@ -30,6 +32,7 @@ TIMES = tuple(int(NOW) + offset for offset in (-86400, -1, 0, 1, 10, 20, 86400))
 # Where the entries are: the ends of both address spaces and somewhere between; the length of the shortest prefix.
 BASES = {4: (0, 0xC6336400, 0xFFFFFFC0), 6: (0, 0x20010DB8 << 96, (1 << 128) - 64)}
 SHORTEST = {4: 3, 6: 16}
+LABELS = ("a", "b", "ab", "0", "_x-", "test", "y" * 63)
 SIZE = 64
 
 
@@ -41,9 +44,11 @@ class Said(NamedTuple):
     ttl: int
 
 
-def size(net: Net) -> int:
-    """How many addresses a net has."""
-    return net.last - net.first + 1
+def size(what: Subjects) -> tuple[int, int]:
+    """How much an entry means: the less, the more specific it is."""
+    if isinstance(what, Net):
+        return what.last - what.first + 1, 0
+    return -len(what.name.split(".")), 1 if str(what).startswith(".") else 0
 
 
 def is_current(entry: Entry, now: float) -> bool:
@@ -51,33 +56,44 @@ def is_current(entry: Entry, now: float) -> bool:
 
 
 def is_excluded(exclusions: tuple[Exclusion, ...], subject: Subject) -> bool:
-    return any(holds(each.net, subject) for each in exclusions)
+    return any(holds(each.what, subject) for each in exclusions)
 
 
-def holds(net: Net, subject: Subject) -> bool:
-    return net.version == subject.version and net.first <= subject.number <= net.last
+def holds(what: Subjects, subject: Subject) -> bool:
+    """Whether a net has an address; or whether a name is that of an entry, or below it, whichever the entry means."""
+    if isinstance(what, Net):
+        return isinstance(subject, Address) and what.version == subject.version and what.first <= subject.number <= what.last
+    if not isinstance(subject, Domain):
+        return False
+    written = str(what)
+    if written.startswith("*."):
+        return subject.name.endswith(written[1:])
+    if written.startswith("."):
+        return f".{subject.name}".endswith(written)
+    return subject.name == written
 
 
 def covering(block_list: BlockList, subject: Subject) -> list[Entry]:
-    """The entries that hold an address, the smallest first."""
-    held = [entry for entry in block_list.all_entries() if holds(entry.net, subject)]
-    return sorted(held, key=lambda entry: size(entry.net))
+    """The entries that hold a subject, the most specific first."""
+    held = [entry for entry in block_list.all_entries() if holds(entry.what, subject)]
+    return sorted(held, key=lambda entry: size(entry.what))
 
 
 def exclusions_of(file: ListFile) -> list[Exclusion]:
     """What a list file excludes."""
-    return [file.exclusion(version, row) for version, spans in file.excluded.items() for row in range(len(spans))]
+    families = {**file.excluded, NAMES: file.excluded_names}
+    return [file.exclusion(family, row) for family, rows in families.items() for row in range(len(rows))]
 
 
 def is_excluded_by_its_file(block_list: BlockList, entry: Entry, subject: Subject) -> bool:
-    """Whether the file that an entry comes from excludes an address in a net that is no larger than the entry."""
-    nets = [each.net for file in block_list.files if file.path == entry.file for each in exclusions_of(file)]
-    return any(holds(net, subject) and size(net) <= size(entry.net) for net in nets)
+    """Whether the file that an entry comes from excludes a subject by what is no less specific than the entry."""
+    found = [each.what for file in block_list.files if file.path == entry.file for each in exclusions_of(file)]
+    return any(holds(what, subject) and size(what) <= size(entry.what) for what in found)
 
 
 def deciding(zone: Zone, subject: Subject, now: float) -> list[tuple[int, Entry]]:
-    """The entry that decides in each list, with the number of the list; none where the address is not listed."""
-    if is_excluded(zone.exclusions, subject):
+    """The entry that decides in each list, with the number of the list; none where the subject is not listed."""
+    if is_excluded(zone.exclusions, subject) or subject in (Domain("test"), Domain("invalid")):
         return []
     found = []
     for number, block_list in enumerate(zone.lists):
@@ -92,7 +108,7 @@ def deciding(zone: Zone, subject: Subject, now: float) -> list[tuple[int, Entry]
 
 
 def say(zone: Zone, subject: Subject, now: float) -> Said | None:
-    """What a client is answered, with texts that are the reasons; None where the address is not listed."""
+    """What a client is answered, with texts that are the reasons; None where the subject is not listed."""
     found = deciding(zone, subject, now)
     if not found:
         return None
@@ -106,14 +122,29 @@ def say(zone: Zone, subject: Subject, now: float) -> Said | None:
     )
 
 
-def edges(zone: Zone) -> list[Address]:
-    """Every address at and next to the edge of an entry or an exclusion."""
-    nets = [entry.net for block_list in zone.lists for entry in block_list.all_entries()]
-    nets += [each.net for block_list in zone.lists for each in block_list.exclusions]
-    nets += [each.net for block_list in zone.lists for file in block_list.files for each in exclusions_of(file)]
-    nets += [each.net for each in zone.exclusions]
+def meant(zone: Zone) -> list[Subjects]:
+    """What the entries and exclusions of a zone mean."""
+    found = [entry.what for block_list in zone.lists for entry in block_list.all_entries()]
+    found += [each.what for block_list in zone.lists for each in block_list.exclusions]
+    found += [each.what for block_list in zone.lists for file in block_list.files for each in exclusions_of(file)]
+    return [*found, *(each.what for each in zone.exclusions)]
+
+
+def edges(zone: Zone) -> list[Subject]:
+    """Every address at and next to the edge of an entry or an exclusion, and names at, above, below and beside them."""
+    nets = [what for what in meant(zone) if isinstance(what, Net)]
     found = {Address(net.version, edge + step) for net in nets for edge in (net.first, net.last) for step in (-1, 0, 1)}
-    return sorted(each for each in found if 0 <= each.number < 1 << BITS[each.version])
+    names = {what.name for what in meant(zone) if isinstance(what, Domains)}
+    names |= {name.split(".", at)[-1] for name in names for at in range(name.count(".") + 1)}
+    names |= {f"{label}.{name}" for name in names for label in ("a", "ab", "zz.a", "q9")} | {"zz"}
+    names -= {"test", "invalid"}  # which come from code
+    return [*sorted(each for each in found if 0 <= each.number < 1 << BITS[each.version]), *map(Domain, sorted(names))]
+
+
+def exists(zone: Zone, name: str) -> bool:
+    """Whether a name exists in a zone of names that was loaded now: whether it or one below it is listed."""
+    below = [each for each in edges(zone) if isinstance(each, Domain) and f".{each.name}".endswith(f".{name}")]
+    return name == "test" or any(say(zone, each, NOW) for each in below)
 
 
 def moments(zone: Zone) -> list[float]:
@@ -157,30 +188,39 @@ def listings(draw: st.DrawFn) -> Listing:
 
 
 @st.composite
-def exclusions(draw: st.DrawFn) -> tuple[Exclusion, ...]:
+def names(draw: st.DrawFn) -> Domains:
+    """Names of a few labels, in every scope."""
+    labels = draw(st.lists(st.sampled_from(LABELS), max_size=4))
+    name = ".".join([*labels, draw(st.sampled_from(("com", "a", "test", "invalid", "x" * 63)))])
+    return Domains(name, draw(st.sampled_from((AT, BELOW, AT | BELOW))))
+
+
+@st.composite
+def exclusions(draw: st.DrawFn, subjects: st.SearchStrategy[Subjects]) -> tuple[Exclusion, ...]:
     return tuple(
-        Exclusion(net, str(net), Place("x.yaml", 900 + line))
-        for line, net in enumerate(draw(st.lists(nets(), max_size=2)))
+        Exclusion(what, str(what), Place("x.yaml", 900 + line))
+        for line, what in enumerate(draw(st.lists(subjects, max_size=2)))
     )
 
 
 @st.composite
-def block_lists(draw: st.DrawFn, number: int) -> BlockList:
+def block_lists(draw: st.DrawFn, number: int, subjects: st.SearchStrategy[Subjects]) -> BlockList:
     shared = draw(listings())
     own: list[Listing] = draw(st.lists(listings(), max_size=3))
     entries: list[Entry] = []
-    taken: set[Net] = set()
-    for line, net in enumerate(draw(st.lists(nets(), max_size=10)), 1):
+    taken: set[Subjects] = set()
+    for line, what in enumerate(draw(st.lists(subjects, max_size=10)), 1):
         listing = draw(st.sampled_from([shared, *own]))
-        # The same net twice in a list is refused before anything is compiled.
-        if net not in taken:
-            taken.add(net)
-            entries.append(Entry(*net, str(net), "x.yaml", 100 * number + line, 5, listing))
+        # The same twice in a list is refused before anything is compiled.
+        if what not in taken:
+            taken.add(what)
+            entries.append(Entry(what, str(what), "x.yaml", 100 * number + line, 5, listing))
     name = f"list{number}"
-    return split(BlockList(name, Place("x.yaml", 1), shared, REASON, tuple(entries), draw(exclusions())), draw)
+    made = BlockList(name, Place("x.yaml", 1), shared, REASON, tuple(entries), draw(exclusions(subjects)))
+    return split(made, draw, subjects)
 
 
-def split(block_list: BlockList, draw: st.DrawFn) -> BlockList:
+def split(block_list: BlockList, draw: st.DrawFn, subjects: st.SearchStrategy[Subjects]) -> BlockList:
     """A list with some of its entries moved into list files, of which there are none, one or two."""
     kinds = draw(st.lists(st.sampled_from(("plain", "annotated")), max_size=2))
     lines: list[list[str]] = [[] for _ in kinds]
@@ -191,11 +231,11 @@ def split(block_list: BlockList, draw: st.DrawFn) -> BlockList:
         if target < 0 or (own and kinds[target] == "plain"):
             kept.append(entry)
         else:
-            lines[target].append(write_line(entry.net, own))
+            lines[target].append(write_line(entry.what, own))
     for number, kind in enumerate(kinds):
         if kind == "annotated":
-            for net in draw(st.lists(nets(), max_size=3)):
-                lines[number].insert(draw(st.integers(0, len(lines[number]))), f"!{net}")
+            for what in draw(st.lists(subjects, max_size=3)):
+                lines[number].insert(draw(st.integers(0, len(lines[number]))), f"!{what}")
     files = tuple(
         make_file(f"{block_list.name}.{number}", kind, lines[number], block_list.listing)
         for number, kind in enumerate(kinds)
@@ -218,9 +258,11 @@ def make_file(path: str, kind: str, lines: list[str], listing: Listing) -> ListF
 
 @st.composite
 def zones(draw: st.DrawFn) -> Zone:
-    """A zone of one to three lists without duplicates, its texts the bare reasons."""
+    """A zone of one to three lists without duplicates, of addresses, names or both, its texts the bare reasons."""
     count = draw(st.integers(1, 3))
-    return make_zone(tuple(draw(block_lists(number)) for number in range(count)), draw(exclusions()))
+    subjects = draw(st.sampled_from((nets(), names(), nets() | names())))
+    lists = tuple(draw(block_lists(number, subjects)) for number in range(count))
+    return make_zone(lists, draw(exclusions(subjects)))
 
 
 REASON = Template(("", "reason", ""))

@@ -47,6 +47,8 @@ def _summary_of(zone: CompiledZone) -> Iterator[str]:
     for version, count in zone.compiled.addresses.items():
         if count:
             yield f"  IPv{version} addresses covered: {_large(count)}"
+    if zone.compiled.names:
+        yield f"  domain names: {zone.compiled.names:,}"
 
 
 def _large(number: int) -> str:

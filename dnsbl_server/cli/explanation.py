@@ -7,24 +7,32 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from dnsbl_server.explain import EntryState, ListExplanation, ZoneExplanation
-from dnsbl_server.model.address import Address
+from dnsbl_server.dns.name import display_name
+from dnsbl_server.explain import Asked, ClientView, EntryState, ListExplanation, ZoneExplanation
+from dnsbl_server.model.address import Address, Net
+from dnsbl_server.model.domain import Domain
 from dnsbl_server.model.entry import Exclusion
+from dnsbl_server.model.hashing import MailAddress
 from dnsbl_server.model.listing import format_time
 from dnsbl_server.model.problem import printable
+from dnsbl_server.model.subject import Subjects
+
+# The key of what was asked for.
+_KINDS = {Address: "address", Domain: "domain", MailAddress: "mail_address"}
 
 
 def as_json(found: ZoneExplanation) -> dict[str, Any]:
     """The explanation of one zone as JSON can hold it."""
+    client = found.client or ClientView("", (), (), None)
     return {
         "zone": found.zone,
-        "address": found.address,
+        _KINDS[type(found.asked)]: str(found.asked),
         "listed": found.is_listed,
         "test_entry": found.is_test_entry,
-        "query": found.client.query,
-        "a": list(found.client.a),
-        "txt": list(found.client.txt),
-        "ttl": found.client.ttl,
+        "query": client.query or None,
+        "a": list(client.a),
+        "txt": list(client.txt),
+        "ttl": client.ttl,
         "excluded_by": _exclusion_as_json(found.exclusion),
         "lists": [_list_as_json(each) for each in found.lists],
     }
@@ -44,7 +52,7 @@ def _entry_as_json(state: EntryState) -> dict[str, Any]:
     entry = state.entry
     listing = entry.listing
     return {
-        "net": entry.text,
+        _key_of(entry.what): entry.text,
         "place": str(entry.place),
         "file": printable(entry.file),
         "line": entry.line,
@@ -60,28 +68,44 @@ def _exclusion_as_json(exclusion: Exclusion | None) -> dict[str, Any] | None:
     if exclusion is None:
         return None
     place = exclusion.place
-    return {"net": exclusion.text, "place": str(place), "file": printable(place.file), "line": place.line}
+    written = {_key_of(exclusion.what): exclusion.text}
+    return {**written, "place": str(place), "file": printable(place.file), "line": place.line}
+
+
+def _key_of(what: Subjects) -> str:
+    """What a zone file calls an entry of this kind."""
+    return "net" if isinstance(what, Net) else "domain"
 
 
 def as_lines(found: ZoneExplanation) -> Iterator[tuple[str, str]]:
     """The explanation of one zone as lines for a person: a style (`good`, `bad`, `dim` or ``) and the text."""
-    address, zone = found.address, found.zone
+    asked, zone = _show(found.asked), found.zone
     if found.is_test_entry:
-        yield "bad", f"{address} is listed in {zone}, as a test entry (RFC 5782): it comes with the codes of the zone"
+        yield "bad", f"{asked} is listed in {zone}, as a test entry (RFC 5782): it comes with the codes of the zone"
     elif found.is_listed:
-        yield "bad", f"{address} is listed in {zone}"
+        yield "bad", f"{asked} is listed in {zone}"
+    elif found.client is None:
+        yield "good", f"{asked} is not listed in {zone}, which has no list with hashes of e-mail addresses"
     else:
-        yield "good", f"{address} is not listed in {zone}"
+        yield "good", f"{asked} is not listed in {zone}"
     if found.exclusion:
         yield "", f"  excluded from the whole zone by {printable(found.exclusion.text)}, {found.exclusion.place}"
     for each in found.lists:
         yield from _list_as_lines(each)
-    if found.is_listed:
+    if found.client and found.is_listed:
         client = found.client
         yield "dim", f"  a client asks   {client.query}"
         yield "dim", f"  and gets A      {', '.join(client.a)}  (for {client.ttl} s)"
         for text in client.txt:
             yield "dim", f"           TXT    {text}"
+
+
+def _show(asked: Asked) -> str:
+    """What was asked for; of a name both forms, where it has two."""
+    if not isinstance(asked, Domain):
+        return str(asked)
+    shown = display_name(asked)
+    return asked.name if shown == asked.name else f"{asked.name} ({shown})"
 
 
 def _list_as_lines(found: ListExplanation) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """`dnsbl-server lookup`.
 
-Owns its options, and the exit status: 0 if a zone lists the address, 1 if none does, 2 if the zones cannot be read.
+Owns its options, and the exit status: 0 if a zone lists it, 1 if none does, 2 if the zones cannot be read.
 """
 
 import json
@@ -9,31 +9,30 @@ import time
 
 import click
 
-from dnsbl_server.cli.arguments import files_below_option, load_paths, parsed_by, paths_argument
+from dnsbl_server.cli.arguments import files_below_option, load_paths, parse_asked, parsed_by, paths_argument
 from dnsbl_server.cli.console import open_console, show_problems
 from dnsbl_server.cli.explanation import as_json, as_lines
-from dnsbl_server.explain import explain
-from dnsbl_server.model.address import Address, parse_address
+from dnsbl_server.explain import Asked, explain
 
 _STYLES = {"good": "green", "bad": "bold red", "dim": "dim", "": ""}
 
 
 @click.command()
-@click.argument("address", callback=parsed_by(parse_address))
+@click.argument("what", callback=parsed_by(parse_asked))
 @paths_argument
 @files_below_option
 @click.option("--json", "is_json", is_flag=True, help="Print JSON: a list with an object for each zone.")
-def lookup(address: Address, paths: tuple[str, ...], files_below: tuple[str, ...], is_json: bool) -> None:
+def lookup(what: Asked, paths: tuple[str, ...], files_below: tuple[str, ...], is_json: bool) -> None:
     """Tell whether, and why, ADDRESS is listed by the zones in PATHs (default: zones).
 
     For each zone: the entry that decides, its list, file, line, reason and dates, and the records that a client gets.
-    The status is 0 if a zone lists the address, 1 if none does, 2 if the zones cannot be read.
+    The status is 0 if a zone lists it, 1 if none does, 2 if the zones cannot be read.
     """
     result = load_paths(paths, files_below)
     if result.problems.errors:
         show_problems(result.problems)
         sys.exit(2)
-    found = explain(list(result.zones.values()), address, time.time())
+    found = explain(list(result.zones.values()), what, time.time())
     if is_json:
         click.echo(json.dumps([as_json(each) for each in found], indent=2))
     else:

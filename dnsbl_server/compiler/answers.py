@@ -5,15 +5,17 @@ distinct one stands in a table once, and none is larger than a message can be. K
 """
 
 from array import array
+from collections.abc import Iterable
 
 from dnsbl_server.compiler._merge import intervals
-from dnsbl_server.compiler.chains import Chains
+from dnsbl_server.compiler.chains import Chain, Chains
 from dnsbl_server.model._spans import Spans
-from dnsbl_server.model.listing import Listing, describe_listing
+from dnsbl_server.model.entry import NAMES
+from dnsbl_server.model.listing import describe_listing
 from dnsbl_server.model.problem import Problems
 from dnsbl_server.model.zone import Zone
 from dnsbl_server.table.answersize import MAX_MESSAGE, size_around, size_of_codes, size_of_texts
-from dnsbl_server.table.layout import ADDRESS_MARK, Answer, Intervals
+from dnsbl_server.table.layout import ADDRESS_MARK, Answer, Intervals, mark_of
 
 _SHOWN_LISTS = 3  # in a message
 
@@ -27,12 +29,23 @@ class Overlaps:
     def __init__(self, chains: int) -> None:
         self.chains: list[tuple[int, ...]] = [(chain,) for chain in range(chains)]
         self._numbers: dict[tuple[int, int], int] = {}
+        self._together: dict[tuple[int, ...], int] = {}
+
+    def number_of(self, chains: tuple[int, ...]) -> int:
+        """The number of chains that hold together."""
+        if len(chains) == 1:
+            return chains[0]
+        number = self._together.get(chains)
+        if number is None:
+            self.chains.append(chains)
+            number = self._together[chains] = len(self.chains) - 1
+        return number
 
     def combine(self, under: int, over: int) -> int:
-        """The number of what holds where a chain lies over others."""
+        """The number of what holds where the second lies over the first: the chains of both, in this order."""
         number = self._numbers.get((under, over))
         if number is None:
-            self.chains.append((*self.chains[under], over))
+            self.chains.append(self.chains[under] + self.chains[over])
             number = self._numbers[under, over] = len(self.chains) - 1
         return number
 
@@ -46,7 +59,7 @@ class Answers:
         self._chains = chains
         self._overlaps = overlaps
         self._numbers: dict[Answer, int] = {}
-        self._texts: dict[tuple[int, int], str] = {}
+        self._texts: dict[tuple[int, int, int], str] = {}
         # For each type the largest records so far, in bytes, and the answer that has them.
         self._largest: dict[str, tuple[int, Answer | None]] = {"A": (0, None), "TXT": (0, None)}
 
@@ -59,13 +72,24 @@ class Answers:
         self._measure(version, numbers)
         return columns
 
+    def of_names(self, overlaps: "Iterable[int | None]") -> "array[int]":
+        """The numbers of the answers that names have, by the numbers of their overlaps; None has 0."""
+        known: dict[int | None, int] = {None: 0}
+        numbers = array("I")
+        for overlap in overlaps:
+            if overlap is not None and overlap not in known:
+                known[overlap] = self._resolve(overlap)
+            numbers.append(known[overlap])
+        self._measure(NAMES, numbers)
+        return numbers
+
     def report_too_large(self, problems: Problems) -> None:
         """One problem for each type of which an answer is larger than a message can be."""
-        around = size_around(self.zone.name)
+        around = size_around(self.zone.name, any(each.has_names for each in self.zone.lists))
         for rtype, (records, answer) in self._largest.items():
             if answer is not None and around + records > MAX_MESSAGE:
                 message = (
-                    f"where {self._lists_of(answer)} list an address, its {rtype} answer is {around + records:,} bytes "
+                    f"where {self._lists_of(answer)} list the same, its {rtype} answer is {around + records:,} bytes "
                     f"long, and a message at most {MAX_MESSAGE:,}; let fewer lists overlap, or give them "
                     f"{'shorter texts' if rtype == 'TXT' else 'fewer codes'}"
                 )
@@ -76,8 +100,11 @@ class Answers:
         shown = ", ".join(names[:_SHOWN_LISTS])
         return shown if len(names) <= _SHOWN_LISTS else f"{shown} and {len(names) - _SHOWN_LISTS:,} more lists"
 
-    def _measure(self, version: int, numbers: "array[int]") -> None:
-        """Look at the sizes of answers with these numbers, and of those that follow them, each once."""
+    def _measure(self, family: int, numbers: "array[int]") -> None:
+        """Look at the sizes of answers with these numbers, and of those that follow them, each once.
+
+        family: a version, or NAMES.
+        """
         seen = bytearray(len(self.records) + 1)
         for number in numbers:
             while number and not seen[number]:
@@ -87,7 +114,7 @@ class Answers:
                 # Nearly all are of one list, whose text and codes always fit.
                 if len(answer.texts) == 1 and len(answer.texts[0][1]) < 1_000 and len(answer.codes) < 1_000:
                     continue
-                for rtype, size in (("A", size_of_codes(answer)), ("TXT", size_of_texts(answer, version))):
+                for rtype, size in (("A", size_of_codes(answer)), ("TXT", size_of_texts(answer, family))):
                     if size > self._largest[rtype][0]:
                         self._largest[rtype] = size, answer
 
@@ -106,36 +133,43 @@ class Answers:
         held = self._overlaps.chains[overlap]
         if len(held) == 1:
             # Nearly always there is a single chain, whose listings follow each other.
-            number, chain = self._chains.chains[held[0]]
-            for each in reversed(chain):
-                text = (number, self._text(number, each))
+            chain = self._chains.chains[held[0]]
+            for at in range(len(chain.listings) - 1, -1, -1):
+                each = chain.listings[at]
+                text = (chain.number, self._text(chain, at))
                 following = self.number_of(Answer(each.codes, (text,), each.ttl, expiry(each), following))
             return following
         chains = [self._chains.chains[chain] for chain in held]
-        ends = sorted({expiry(listing) for _, chain in chains for listing in chain} - {0})
+        ends = sorted({expiry(listing) for chain in chains for listing in chain.listings} - {0})
         # An answer holds from one end to the next; the one after the last end has no end.
         for start, end in reversed(list(zip([0, *ends], [*ends, 0], strict=True))):
-            listings = []
-            for number, chain in chains:
-                listing = next((each for each in chain if not 0 < expiry(each) <= start), None)
-                if listing is not None:
-                    listings.append((number, listing))
-            following = self.number_of(self._answer(listings, end, following)) if listings else 0
+            holding = []
+            for chain in chains:
+                at = next((at for at, each in enumerate(chain.listings) if not 0 < expiry(each) <= start), None)
+                if at is not None:
+                    holding.append((chain, at))
+            following = self.number_of(self._answer(holding, end, following)) if holding else 0
         return following
 
-    def _answer(self, listings: list[tuple[int, Listing]], expires: int, following: int) -> Answer:
+    def _answer(self, holding: list[tuple[Chain, int]], expires: int, following: int) -> Answer:
+        """The answer of what holds together. holding: chains, each with the position of the listing that holds."""
+        listings = [chain.listings[at] for chain, at in holding]
         return Answer(
-            codes=tuple(dict.fromkeys(code for _, listing in listings for code in listing.codes)),
-            texts=tuple((number, self._text(number, listing)) for number, listing in listings),
-            ttl=min(listing.ttl for _, listing in listings),
+            codes=tuple(dict.fromkeys(code for listing in listings for code in listing.codes)),
+            texts=tuple((chain.number, self._text(chain, at)) for chain, at in holding),
+            ttl=min(listing.ttl for listing in listings),
             expires=expires,
             next=following,
         )
 
-    def _text(self, number: int, listing: Listing) -> str:
-        text = self._texts.get((number, id(listing)))
+    def _text(self, chain: Chain, at: int) -> str:
+        """The text of one listing of a chain, with what is listed marked."""
+        number, listing = chain.number, chain.listings[at]
+        labels = chain.labels[at] if chain.labels else 0
+        text = self._texts.get((number, id(listing), labels))
         if text is None:
             block_list = self.zone.lists[number]
-            text = describe_listing(self.zone.name, block_list.name, block_list.template, listing, ADDRESS_MARK)
-            self._texts[number, id(listing)] = text
+            mark = mark_of(labels) if chain.labels else ADDRESS_MARK
+            text = describe_listing(self.zone.name, block_list.name, block_list.template, listing, mark)
+            self._texts[number, id(listing), labels] = text
         return text

@@ -1,14 +1,25 @@
 """Chains: which listing of a list holds when.
 
-Owns what follows when a listing expires. Where several entries of a list hold an address the smallest one decides, and
-when it expires it uncovers the next larger one. A chain is a list's number and the listings that hold one after the
-other, the last one perhaps without an end. Knows no addresses.
+Owns what follows when a listing expires. Where several entries of a list hold a subject the most specific one decides,
+and when it expires it uncovers the next one. Knows no addresses and no names.
 """
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from dnsbl_server.model.listing import Listing
+
+
+class Chain(NamedTuple):
+    """The listings of list `number` that hold one after the other, the last one perhaps without an end.
+
+    labels: of how many labels the listed name of each is; none at all where addresses are listed.
+    """
+
+    number: int
+    listings: tuple[Listing, ...]
+    labels: tuple[int, ...] = ()
 
 
 class Chains:
@@ -16,25 +27,23 @@ class Chains:
 
     def __init__(self, now: float) -> None:
         self.now = now
-        self.chains: list[tuple[int, tuple[Listing, ...]]] = []
+        self.chains: list[Chain] = []
+        # Whether any listing that was asked for is over.
+        self.is_any_over = False
         self._expiries: dict[int, int] = {}
-        self._numbers: dict[tuple[int, ...], int] = {}
+        self._numbers: dict[tuple[int | tuple[int, ...], ...], int] = {}
 
     def expiry(self, listing: Listing) -> int:
         """When a listing ends, in seconds since 1970; 0 is never. Remembered, because a table asks for it often."""
         expires = self._expiries.get(id(listing))
         if expires is None:
             expires = self._expiries[id(listing)] = listing.expires_at
+            self.is_any_over |= 0 < expires <= self.now
         return expires
 
     def is_over(self, listing: Listing) -> bool:
         """Whether a listing has expired."""
         return 0 < self.expiry(listing) <= self.now
-
-    @property
-    def is_any_over(self) -> bool:
-        """Whether any listing that was asked for is over."""
-        return any(0 < expires <= self.now for expires in self._expiries.values())
 
     @property
     def next_expiry(self) -> int:
@@ -49,26 +58,28 @@ class Chains:
                 roots.append(-1)
             else:
                 roots.append(len(self.chains))
-                self.chains.append((number, (listing,)))
+                self.chains.append(Chain(number, (listing,)))
         return roots
 
-    def number_of(self, number: int, listings: Iterable[Listing]) -> int:
-        """The number of the chain of listings that hold an address together, that of the smallest entry first.
+    def number_of(self, number: int, listings: Sequence[Listing], labels: Sequence[int] = ()) -> int:
+        """The number of the chain of listings that hold a subject together, that of the most specific entry first.
 
-        None of them is over."""
-        held: list[Listing] = []
+        None of them is over. labels: as in `Chain`.
+        """
+        held: list[int] = []
         end = 0
-        for listing in listings:
+        for at, listing in enumerate(listings):
             expires = self.expiry(listing)
             # What another comes before, and ends no later than that, never holds.
             if not held or not 0 < expires <= end:
-                held.append(listing)
+                held.append(at)
                 end = expires
             if not expires:
                 break
-        key = (number, *map(id, held))
+        chain = Chain(number, tuple(listings[at] for at in held), tuple(labels[at] for at in held) if labels else ())
+        key = (number, chain.labels, *map(id, chain.listings))
         known = self._numbers.get(key)
         if known is None:
-            self.chains.append((number, tuple(held)))
+            self.chains.append(chain)
             known = self._numbers[key] = len(self.chains) - 1
         return known

@@ -1,23 +1,28 @@
 """The compiler: a RIB becomes a table.
 
-Owns the order of the steps. Each list is flattened (`layers`: the smallest entry decides, exclusions are cut out), the
-lists of the zone are laid over each other, every distinct combination of listings becomes one answer (`answers`), and
-the test entries are added. The RIB's `explain` and the table's `find` agree on every address at every time; tests hold
-them to it.
+Owns the order of the steps. The addresses of each list are flattened (`layers`: the smallest entry decides, exclusions
+are cut out) and the lists of the zone laid over each other; the names of all lists become one tree (`names`). Every
+distinct combination of listings becomes one answer (`answers`), and the test entries are added. The RIB's `explain` and
+the table's `find` agree on every address and name at every time; tests hold them to it.
 """
 
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate
+from os import urandom
 from typing import NamedTuple
 from zlib import crc32
 
 from dnsbl_server.compiler._merge import MAX_DEPTH, DepthError, lay_over, subtract
 from dnsbl_server.compiler.answers import Answers, Overlaps
 from dnsbl_server.compiler.chains import Chains
-from dnsbl_server.compiler.layers import current, layers_of
+from dnsbl_server.compiler.layers import current, current_names, layers_of
+from dnsbl_server.compiler.names import NameLayers
 from dnsbl_server.compiler.rib import ZoneRib
 from dnsbl_server.compiler.testentries import add_test_entries
+from dnsbl_server.model._names import Names
 from dnsbl_server.model._spans import Spans, union
-from dnsbl_server.model.address import BITS, INTERNET, LOOPBACK_FIRST, LOOPBACK_LAST, Address
+from dnsbl_server.model.address import BITS, INTERNET, LOOPBACK_FIRST, LOOPBACK_LAST, Address, Net
 from dnsbl_server.model.entry import Exclusion
 from dnsbl_server.model.problem import Problems
 from dnsbl_server.table._format import NO_LIST
@@ -30,10 +35,14 @@ MAX_LISTS = NO_LIST
 
 
 class Compiled(NamedTuple):
-    """A table, how many addresses of each version it lists (test entries not counted), and the expired entries."""
+    """A table, and what it lists: addresses of each version, test entries not counted, and entries that are names.
+
+    expired: how many entries were left out.
+    """
 
     table: bytes
     addresses: dict[int, int]
+    names: int
     expired: int
 
 
@@ -64,33 +73,34 @@ def compile_zone(
         if _covers_internet(version, [layer[version] for layer in layers]):
             problems.error(zone.place, zone.name, f"its lists together cover the whole IPv{version} Internet")
             return None
+    names = NameLayers(rib, chains)
     overlaps = Overlaps(len(chains.chains))
     answers = Answers(zone, chains, overlaps)
     addresses = {}
     columns = {}
     for version in BITS:
-        merged = Spans(version)
-        for own, layer in zip(rib.lists, layers, strict=True):
-            # Layers can be large, and none is needed after this.
-            kept = subtract(layer.pop(version), _union(version, own.list.exclusions))
-            merged = lay_over(merged, kept, overlaps.combine)
-            del kept
+        sizes = [len(layer[version]) for layer in layers]
+        # Layers can be large, and none is needed after this.
+        kept = (
+            subtract(layer.pop(version), _union(version, own.list.exclusions))
+            for own, layer in zip(rib.lists, layers, strict=True)
+        )
+        merged = _lay_together(kept, sizes, overlaps.combine) if sizes else Spans(version)
         merged = subtract(merged, _union(version, zone.exclusions))
         addresses[version] = merged.addresses()
         columns[version] = answers.intervals(merged)
         del merged
+    if any(each.has_addresses for each in zone.lists):
+        add_test_entries(columns[4], answers)
+    nodes = names.nodes(overlaps, answers)
     answers.report_too_large(problems)
-    add_test_entries(columns[4], answers)
     counts = []
-    served: list[tuple[int, Spans]] = []
-    expired = 0
+    served: list[tuple[int, Spans | Names]] = []
     for own in rib.lists:
-        found = {version: current(own, version, chains) for version in BITS}
-        v4, v6 = (sum(map(len, each)) for each in found.values())
-        counts.append(ListInfo(own.list.name, v4, v6))
-        expired += own.list.size - v4 - v6
         seed = crc32(own.list.name.encode())
-        served += ((seed, spans) for each in found.values() for spans in each)
+        found = (current(own, 4, chains), current(own, 6, chains), current_names(own, chains))
+        counts.append(ListInfo(own.list.name, *(sum(map(len, each)) for each in found)))
+        served += ((seed, column) for each in found for column in each)
     info = TableInfo(
         zone=zone.name,
         ttl=zone.ttl,
@@ -102,20 +112,36 @@ def compile_zone(
         as_of=now,
         sources=tuple(sources),
         lists=tuple(counts),
-        expired=expired,
+        expired=sum(each.size for each in zone.lists) - sum(each.entries for each in counts),
         next_expiry=chains.next_expiry,
     )
     try:
-        table = pack(info, columns[4], columns[6], answers.records, fingerprints(served))
+        table = pack(info, columns[4], columns[6], answers.records, fingerprints(served), nodes, urandom(16))
     except TableSizeError as error:
         problems.error(zone.place, zone.name, f"{error}; a zone can be split into several")
         return None
-    return Compiled(table, addresses, expired)
+    return Compiled(table, addresses, sum(each.names for each in counts), info.expired)
+
+
+def _lay_together(layers: Iterator[Spans], sizes: Sequence[int], combine: Callable[[int, int], int]) -> Spans:
+    """The next `len(sizes)` layers, at least one, in one: each over those before it; sizes: the spans of each, about.
+
+    Laid one by one over what has grown, many would take the square of their number. In halves of the spans each span is
+    copied as often as its layer's share of them can be doubled, and a large layer among small ones once or twice.
+    """
+    if len(sizes) == 1:
+        return next(layers)
+    # A layer without spans is work too.
+    ends = list(accumulate(size + 1 for size in sizes))
+    middle = max(1, bisect_right(ends, ends[-1] / 2))
+    under = _lay_together(layers, sizes[:middle], combine)
+    return lay_over(under, _lay_together(layers, sizes[middle:], combine), combine)
 
 
 def _union(version: int, exclusions: Iterable[Exclusion]) -> Spans:
     """The excluded addresses of one version."""
-    return union(version, [Spans(version, ((n.first, n.last, 0) for n, _, _ in exclusions if n.version == version))])
+    nets = (each.what for each in exclusions if isinstance(each.what, Net))
+    return union(version, [Spans(version, ((n.first, n.last, 0) for n in nets if n.version == version))])
 
 
 def _covers_internet(version: int, layers: Iterable[Spans]) -> bool:

@@ -12,9 +12,10 @@ from dnsbl_server.compiler._merge import flatten, subtract
 from dnsbl_server.compiler.chains import Chains
 from dnsbl_server.compiler.exclusions import without_excluded
 from dnsbl_server.compiler.rib import ListRib
+from dnsbl_server.model._names import Names
 from dnsbl_server.model._spans import Spans
-from dnsbl_server.model.address import BITS, LOOPBACK_FIRST, LOOPBACK_LAST
-from dnsbl_server.model.entry import ListFile
+from dnsbl_server.model.address import BITS, LOOPBACK_FIRST, LOOPBACK_LAST, Net
+from dnsbl_server.model.entry import NAMES, Entry, ListFile
 from dnsbl_server.model.listing import Listing
 from dnsbl_server.model.zone import BlockList
 
@@ -35,6 +36,8 @@ def layers_of(own: ListRib, number: int, chains: Chains) -> dict[int, Spans]:
     Raises DepthError.
     """
     block_list = own.list
+    if not any(len(spans) for version in BITS for spans in own.sources(version)):
+        return {version: Spans(version) for version in BITS}
     listings = distinct_listings(block_list)
     kinds = {id(listing): kind for kind, listing in enumerate(listings)}
     roots = chains.begin(number, listings)
@@ -63,7 +66,7 @@ def layers_of(own: ListRib, number: int, chains: Chains) -> dict[int, Spans]:
 
 def _kinds_of_rows(block_list: BlockList, version: int, kinds: dict[int, int], of_list: int) -> "array[int]":
     """The kind of each row, as far as it is not that of the list for all rows that follow."""
-    rows = array("I", (kinds[id(entry.listing)] for entry in block_list.entries if entry.version == version))
+    rows = array("I", (kinds[id(entry.listing)] for entry in block_list.entries if _is_of(entry, version)))
     missing = 0
     for file in block_list.files:
         if version not in file.numbers:
@@ -74,6 +77,24 @@ def _kinds_of_rows(block_list: BlockList, version: int, kinds: dict[int, int], o
         of_file = array("I", (of_list, *(kinds[id(listing)] for listing in file.listings)))
         rows.extend(map(of_file.__getitem__, file.numbers[version]))
     return rows
+
+
+def _is_of(entry: Entry, version: int) -> bool:
+    return isinstance(entry.what, Net) and entry.what.version == version
+
+
+def current_names(own: ListRib, chains: Chains) -> list[Names]:
+    """The domain names of a list that have not expired."""
+    written, *files = own.name_sources()
+    if not chains.is_any_over:
+        return [written, *files]
+    entries = own.list.entries
+    found = [Names(each for each in written if not chains.is_over(entries[each[2]].listing))]
+    for names, file in zip(files, own.list.files, strict=True):
+        over = {at for at, listing in enumerate((own.list.listing, *file.listings)) if chains.is_over(listing)}
+        numbers = file.numbers.get(NAMES, array("I", bytes(4)) * len(names))
+        found.append(names.without([row for row, number in enumerate(numbers) if number in over] if over else []))
+    return found
 
 
 def current(own: ListRib, version: int, chains: Chains) -> list[Spans]:

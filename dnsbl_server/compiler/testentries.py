@@ -1,7 +1,7 @@
-"""Test entries (RFC 5782 section 5): 127.0.0.2, and 127.0.0.N for each code 127.0.0.N of the zone.
+"""Test entries (RFC 5782 section 5): 127.0.0.2, 127.0.0.N for each code 127.0.0.N, and the name `test`.
 
 Owns which of them a zone has and what they answer. They come from the codes and from nothing else: no entry, exclusion
-or expiry changes them.
+or expiry changes them. The addresses are in zones with a list of addresses, the name in those with a list of names.
 """
 
 from array import array
@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from dnsbl_server.compiler.answers import Answers
 from dnsbl_server.compiler.layers import distinct_listings
 from dnsbl_server.model.address import LOOPBACK_FIRST
+from dnsbl_server.model.entry import NAMES
 from dnsbl_server.model.listing import DEFAULT_CODE, DEFAULT_TEXT, TEST_REASON, Listing, describe_listing
+from dnsbl_server.model.zone import BlockList
 from dnsbl_server.table._format import NO_LIST
-from dnsbl_server.table.answersize import MAX_MESSAGE, size_around, size_of_text
-from dnsbl_server.table.layout import ADDRESS_MARK, Answer, Intervals
+from dnsbl_server.table.answersize import MAX_MESSAGE, size_around, size_of_codes, size_of_text
+from dnsbl_server.table.layout import ADDRESS_MARK, Answer, Intervals, mark_of
 
 
 def add_test_entries(v4: Intervals, answers: Answers) -> None:
@@ -22,9 +24,7 @@ def add_test_entries(v4: Intervals, answers: Answers) -> None:
     zone = answers.zone
     texts: dict[int, list[str]] = {DEFAULT_CODE: []}
     for block_list in zone.lists:
-        listings = (block_list.listing, *distinct_listings(block_list))
-        codes = {code for listing in listings for code in listing.codes}
-        for code in sorted(codes):
+        for code in sorted(_codes_of(block_list) if block_list.has_addresses else ()):
             if code >> 8 == LOOPBACK_FIRST >> 8:
                 test = Listing((code,), TEST_REASON, zone.ttl)
                 text = describe_listing(zone.name, block_list.name, block_list.template, test, ADDRESS_MARK)
@@ -36,7 +36,7 @@ def add_test_entries(v4: Intervals, answers: Answers) -> None:
     assert isinstance(v4.lasts, array)
     at = bisect_right(v4.firsts, LOOPBACK_FIRST)
     for code in sorted(texts):
-        held = tuple((NO_LIST, text) for text in _sendable(texts[code], zone.name))
+        held = tuple((NO_LIST, text) for text in _sendable(texts[code], 4, size_around(zone.name, has_names=False)))
         number = answers.number_of(Answer((code,), held, zone.ttl))
         v4.firsts.insert(at, code)
         v4.lasts.insert(at, code)
@@ -44,11 +44,32 @@ def add_test_entries(v4: Intervals, answers: Answers) -> None:
         at += 1
 
 
-def _sendable(texts: list[str], zone: str) -> Iterator[str]:
-    """The first of the texts, as many as one message can carry: no list is to be refused because of its test entry."""
-    size = size_around(zone)
+def test_name_answer(answers: Answers) -> int:
+    """The number of the answer of the name `test`: the codes of all lists of names, and a text for each."""
+    zone = answers.zone
+    codes: dict[int, None] = {}
+    texts = []
+    for block_list in zone.lists:
+        if block_list.has_names:
+            codes.update(dict.fromkeys(sorted(_codes_of(block_list))))
+            test = Listing(block_list.listing.codes, TEST_REASON, zone.ttl)
+            texts.append(describe_listing(zone.name, block_list.name, block_list.template, test, mark_of(1)))
+    around = size_around(zone.name, has_names=True)
+    held = tuple((NO_LIST, text) for text in _sendable(texts, NAMES, around))
+    # As many as one message can carry: no list is to be refused because of its test entry.
+    most = (MAX_MESSAGE - around) // size_of_codes(Answer((0,), (), 0))
+    return answers.number_of(Answer(tuple(codes)[:most], held, zone.ttl))
+
+
+def _codes_of(block_list: BlockList) -> set[int]:
+    listings = (block_list.listing, *distinct_listings(block_list))
+    return {code for listing in listings for code in listing.codes}
+
+
+def _sendable(texts: list[str], family: int, size: int) -> Iterator[str]:
+    """The first of the texts, as many as a message of so many bytes can carry besides."""
     for text in texts:
-        size += size_of_text(text, 4)
+        size += size_of_text(text, family)
         if size > MAX_MESSAGE:
             return
         yield text

@@ -10,6 +10,10 @@ from typing import NamedTuple
 AT = 1
 BELOW = 2
 
+# The names in a zone of names that come from code (RFC 5782 section 5): the first is listed, the other never.
+TEST = "test"
+INVALID = "invalid"
+
 _PREFIXES = {AT: "", BELOW: "*.", AT | BELOW: "."}
 
 

@@ -52,7 +52,7 @@ def _no_spans() -> Mapping[int, Spans]:
 
 @dataclass(frozen=True, slots=True)
 class ListFile:
-    """What a list file lists. It can be millions of nets and names, so they are columns; an `Entry` is made when wanted.
+    """What a list file lists. It can be millions of nets and names, so they are columns; an `Entry` is made on demand.
 
     nets: the nets of each version in the order of the file, each with the number of its line; names: the domain names
     likewise; listings: the distinct listings that entries have of their own; numbers: for each version, and for NAMES,

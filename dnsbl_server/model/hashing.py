@@ -15,6 +15,15 @@ ENCODINGS = ("hex", "base32")
 _MAX_LABEL = 63  # RFC 1035 section 2.3.4
 
 
+class MailAddress(NamedTuple):
+    """An e-mail address as it can be asked for, by the hash that a list has of it; in lower case."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
 class Hashing(NamedTuple):
     """How the e-mail addresses of a list are hashed: one of ALGORITHMS, and one of ENCODINGS."""
 

@@ -6,13 +6,15 @@ go through `load_zones`. Whatever goes wrong is a problem; only a bug raises.
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from itertools import chain
 from typing import NamedTuple
 
 from dnsbl_server.compiler.compile import Compiled, compile_zone
 from dnsbl_server.compiler.rib import ZoneRib
 from dnsbl_server.dns.reversed import parse_reversed
+from dnsbl_server.model.domain import Domains
 from dnsbl_server.model.problem import Place, Problems
 from dnsbl_server.model.zone import Zone
 from dnsbl_server.sources.files import Signature, signature
@@ -180,6 +182,7 @@ class _Neighbours:
 
     def __init__(self, owners: Mapping[str, str], read: Mapping[str, ZoneFile]) -> None:
         self._owners = owners
+        self._read = {file.zone.name: file.zone for file in read.values() if file.zone}
         # Zones of other loads whose names begin like a reversed address, by the names that these are below.
         self._below: dict[str, list[str]] = defaultdict(list)
         for name, file in owners.items():
@@ -188,10 +191,16 @@ class _Neighbours:
                     self._below[above].append(name)
 
     def is_hiding(self, zone: Zone, problems: Problems) -> bool:
-        """Whether one of two zones has a name like a reversed address below the other, whose listings it would hide.
+        """Whether one of two zones has a name below the other, whose listings it would hide.
 
-        Of two zones in one load the lower one is refused; of two others the one that is not in service yet.
+        It does if what stands in front of the other's name is like a reversed address, or like a listed domain name. Of
+        two zones in one load the lower one is refused; of two others the one that is not in service yet.
         """
+        for above, front in _splits(zone.name):
+            if above in self._read and (hidden := _first_below(self._read[above], front)):
+                message = f"would hide {hidden}, which {above} lists; the name of a zone below it must end otherwise"
+                problems.error(zone.place, zone.name, message)
+                return True
         for above in _names_above(zone.name):
             if above in self._owners:
                 self._refuse(zone, zone.name, above, problems)
@@ -207,14 +216,30 @@ class _Neighbours:
         problems.error(zone.place, zone.name, message)
 
 
+def _splits(name: str) -> Iterator[tuple[str, str]]:
+    """The names above, each with what stands in front of it."""
+    labels = name.split(".")
+    return ((".".join(labels[at:]), ".".join(labels[:at])) for at in range(1, len(labels)))
+
+
+def _first_below(zone: Zone, name: str) -> str | None:
+    """The first listed domain name of a zone that is at or below a name."""
+    for block_list in zone.lists:
+        written = (entry.what for entry in block_list.entries)
+        names = [what.name for what in written if isinstance(what, Domains)]
+        for each in chain(names, (row[0] for file in block_list.files for row in file.names)):
+            if each == name or each.endswith(f".{name}"):
+                return each
+    return None
+
+
 def _names_above(name: str) -> list[str]:
     """The names above, as far as what stands in front of them is a reversed address or a part of one."""
-    labels = name.split(".")
     found = []
-    for at in range(1, len(labels)):
-        address, partial = parse_reversed([label.encode() for label in labels[:at]])
+    for above, front in _splits(name):
+        address, partial = parse_reversed([label.encode() for label in front.split(".")])
         if address or partial:
-            found.append(".".join(labels[at:]))
+            found.append(above)
     return found
 
 

@@ -49,6 +49,7 @@ class ZoneCollector(Collector):
             for each in info.lists:
                 entries.add_metric((name, each.name, "ipv4"), each.v4)
                 entries.add_metric((name, each.name, "ipv6"), each.v6)
+                entries.add_metric((name, each.name, "domain"), each.names)
             serial.add_metric((name,), info.serial)
             newest.add_metric((name,), status.newest_source)
             loaded.add_metric((name,), status.loaded_at)

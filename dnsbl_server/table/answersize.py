@@ -5,8 +5,11 @@ longest question and the longest address there can be. It is that of `respond` a
 here; a test holds them together.
 """
 
-from dnsbl_server.dns._protocol import HEADER_SIZE, MAX_TCP
-from dnsbl_server.table.layout import ADDRESS_MARK, Answer
+import re
+
+from dnsbl_server.dns._protocol import HEADER_SIZE, MAX_NAME, MAX_TCP
+from dnsbl_server.model.entry import NAMES
+from dnsbl_server.table.layout import ADDRESS_MARK, LABELS_MARK, Answer
 
 MAX_MESSAGE = MAX_TCP  # bytes: what TCP can carry (RFC 1035 section 4.2.2)
 # Bytes of a question without its name, of an OPT record, and of a record without its data, whose owner is a pointer.
@@ -15,15 +18,17 @@ _OPT = 11
 _RECORD = 12
 _CODE = 4
 _STRING = 255  # bytes of one string of a TXT record (RFC 1035 section 3.3.14)
-_MAX_NAME = 255
 # A reversed IPv6 address, which an IPv4 address can be asked for as well (::ffff:0:0/96).
 _LONGEST_REVERSED = 64
-_LONGEST_ADDRESS = {4: 15, 6: 39}
+# What takes the place of a mark, for a version, or NAMES.
+_LONGEST = {4: 15, 6: 39, NAMES: MAX_NAME - 2}
+_NAME = re.compile(f"{LABELS_MARK}.", re.DOTALL)
 
 
-def size_around(zone: str) -> int:
-    """Bytes of a message without its answers. zone: its name."""
-    return HEADER_SIZE + min(len(zone) + 2 + _LONGEST_REVERSED, _MAX_NAME) + _QUESTION + _OPT
+def size_around(zone: str, has_names: bool) -> int:
+    """Bytes of a message without its answers. zone: its name; has_names: whether it lists domain names."""
+    longest = MAX_NAME if has_names else min(len(zone) + 2 + _LONGEST_REVERSED, MAX_NAME)
+    return HEADER_SIZE + longest + _QUESTION + _OPT
 
 
 def size_of_codes(answer: Answer) -> int:
@@ -31,12 +36,14 @@ def size_of_codes(answer: Answer) -> int:
     return (_RECORD + _CODE) * len(answer.codes)
 
 
-def size_of_texts(answer: Answer, version: int) -> int:
-    """Bytes of its TXT records, for the longest address of a version."""
-    return sum(size_of_text(text, version) for _, text in answer.texts)
+def size_of_texts(answer: Answer, family: int) -> int:
+    """Bytes of its TXT records, for the longest address of a version, or for the longest name."""
+    return sum(size_of_text(text, family) for _, text in answer.texts)
 
 
-def size_of_text(text: str, version: int) -> int:
-    """Bytes of the TXT record of a text with the address marked, for the longest address of a version."""
-    length = len(text) + (_LONGEST_ADDRESS[version] - 1) * text.count(ADDRESS_MARK)
+def size_of_text(text: str, family: int) -> int:
+    """Bytes of the TXT record of a text with marks, for the longest address of a version, or for the longest name."""
+    if LABELS_MARK in text:
+        text = _NAME.sub(ADDRESS_MARK, text)
+    length = len(text) + (_LONGEST[family] - 1) * text.count(ADDRESS_MARK)
     return _RECORD + length + max(1, -(-length // _STRING))

@@ -31,6 +31,11 @@ class ListInfo:
     v6: int
     names: int
 
+    @property
+    def entries(self) -> int:
+        """All of them."""
+        return self.v4 + self.v6 + self.names
+
 
 @dataclass(frozen=True, slots=True)
 class TableInfo:
@@ -59,7 +64,7 @@ class TableInfo:
     @property
     def entries(self) -> int:
         """How many entries are served."""
-        return sum(each.v4 + each.v6 + each.names for each in self.lists)
+        return sum(each.entries for each in self.lists)
 
 
 def write_info(info: TableInfo) -> bytes:

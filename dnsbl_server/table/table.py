@@ -1,8 +1,8 @@
 """A zone's table, opened: its checks, and lookups in it.
 
 Owns what a table is refused for, and the search for an address or a name: all lists of the zone are merged already, so
-one search finds the answer, and the answers that follow it make a lookup right to the second, however long ago the table
-was made; and which names exist. Knows no files. The layout is in `layout`.
+one search finds the answer, and the answers that follow it make a lookup right to the second, however long ago the
+table was made. It also tells which names exist. Knows no files. The layout is in `layout`.
 """
 
 import struct

@@ -39,7 +39,7 @@ def test_each_listing_begins_a_chain_of_its_own_unless_it_is_over() -> None:
     chains = Chains(NOW)
     assert list(chains.begin(3, [ENDLESS, OVER, SOON])) == [0, -1, 1]
     assert list(chains.begin(4, [ENDLESS])) == [2]
-    assert chains.chains == [(3, (ENDLESS,)), (3, (SOON,)), (4, (ENDLESS,))]
+    assert chains.chains == [(3, (ENDLESS,), ()), (3, (SOON,), ()), (4, (ENDLESS,), ())]
 
 
 @pytest.mark.parametrize(
@@ -59,6 +59,6 @@ def test_the_chain_of_listings_that_hold_an_address_together(
 ) -> None:
     chains = Chains(NOW)
     number = chains.number_of(5, listings)
-    assert chains.chains[number] == (5, chain)
+    assert chains.chains[number] == (5, chain, ())
     assert chains.number_of(5, listings) == number
     assert chains.number_of(6, listings) != number

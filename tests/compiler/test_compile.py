@@ -87,7 +87,7 @@ def test_counts_are_those_of_the_entries(zone: Zone) -> None:
     for counts, block_list in zip(info.lists, zone.lists, strict=True):
         own = [entry for entry in block_list.all_entries() if oracle.is_current(entry, NOW)]
         versions = [entry.version for entry in own]
-        assert counts == ListInfo(block_list.name, versions.count(4), versions.count(6))
+        assert counts == ListInfo(block_list.name, versions.count(4), versions.count(6), 0)
     assert info.next_expiry == min((e.listing.expires_at for e in current if e.listing.expires_at), default=0)
     assert (info.serial, info.as_of, info.sources) == (7, NOW, ("a.yaml", "feed.txt"))
     assert (info.zone, info.ttl, info.negative_ttl) == (zone.name, zone.ttl, zone.negative_ttl)
@@ -138,7 +138,7 @@ def test_a_table_has_the_counts_of_its_entries(load_texts: Callable[..., LoadRes
     text = EXPIRING + "".join(f"  - {entry}\n" for entry in more)
     zone = loaded(load_texts, text)
     info = ZoneTable(zone.compiled.table).info
-    assert info.lists == (ListInfo("bl.example.org", 6, 1),)
+    assert info.lists == (ListInfo("bl.example.org", 6, 1, 0),)
     assert info.entries == 7
     assert info.expired == zone.compiled.expired == 2
     assert info.next_expiry == NOW + 10
@@ -157,7 +157,7 @@ def test_no_address_counts_twice(load_texts: Callable[..., LoadResult], inner: s
 
 def test_an_entry_cut_at_the_test_addresses_counts_once(load_texts: Callable[..., LoadResult]) -> None:
     zone = loaded(load_texts, "entries: [126.255.255.255-128.0.0.0]\n")
-    assert ZoneTable(zone.compiled.table).info.lists == (ListInfo("bl.example.org", 1, 0),)
+    assert ZoneTable(zone.compiled.table).info.lists == (ListInfo("bl.example.org", 1, 0, 0),)
     assert zone.compiled.addresses[4] == 2
 
 
@@ -225,7 +225,7 @@ def test_one_net_in_two_lists_is_two_entries_to_a_reload(
 @pytest.mark.parametrize("in_two_lists", [False, True])
 def test_the_whole_internet_cannot_be_listed_in_parts(halves: list[Net], refused: bool, in_two_lists: bool) -> None:
     listing = Listing((0x7F000002,), "", 300)
-    entries = [Entry(*net, str(net), *PLACE, listing) for net in halves]
+    entries = [Entry(net, str(net), *PLACE, listing) for net in halves]
     groups = [[entry] for entry in entries] if in_two_lists else [entries]
     lists = tuple(
         BlockList(f"list{number}", PLACE, listing, parse_template(""), tuple(group))

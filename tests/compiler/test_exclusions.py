@@ -31,7 +31,7 @@ def zone_of(files: list[list[str]], entries: tuple[str, ...] = (), excluded: tup
         Place("x.yaml"),
         LISTING,
         oracle.REASON,
-        tuple(Entry(*parse_net(net), net, "x.yaml", line, 5, listing) for line, net in enumerate(entries, 1)),
+        tuple(Entry(parse_net(net), net, "x.yaml", line, 5, listing) for line, net in enumerate(entries, 1)),
         tuple(Exclusion(parse_net(net), net, Place("x.yaml", 9)) for net in excluded),
         tuple(oracle.make_file(f"feed{number}", "annotated", lines, LISTING) for number, lines in enumerate(files, 1)),
     )

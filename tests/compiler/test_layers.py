@@ -23,7 +23,7 @@ OWN_OVER = Listing((0x7F000002,), "own", 300, expires=PAST)
 
 
 def entry(host: int, listing: Listing) -> Entry:
-    return Entry(4, host, host, str(host), "x.yaml", host, 5, listing)
+    return Entry(Net(4, host, host), str(host), "x.yaml", host, 5, listing)
 
 
 def rib_of(listing: Listing, entries: list[Entry], *files: ListFile) -> ListRib:
@@ -46,7 +46,7 @@ def test_every_row_has_its_listing() -> None:
     layers = layers_of(rib, 7, chains)
     found = {}
     for first, end, number in layers[4]:
-        held, (listing,) = chains.chains[number]
+        held, (listing,), _ = chains.chains[number]
         assert held == 7
         found.update(dict.fromkeys(range(first, end + 1), listing.reason))
     reasons = {1: "own", 2: "list", 10: "list", 11: "list", 20: "list", 21: "a", 22: "list", 23: "b"}

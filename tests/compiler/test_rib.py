@@ -34,7 +34,7 @@ def zone_of(nets: list[str], excluded: tuple[str, ...] = (), zone_excluded: tupl
     def exclusions(texts: tuple[str, ...]) -> tuple[Exclusion, ...]:
         return tuple(Exclusion(parse_net(text), text, Place("x.yaml", 99)) for text in texts)
 
-    entries = tuple(Entry(*parse_net(net), net, "x.yaml", line, 5, LISTING) for line, net in enumerate(nets, 1))
+    entries = tuple(Entry(parse_net(net), net, "x.yaml", line, 5, LISTING) for line, net in enumerate(nets, 1))
     block_list = BlockList("traps", Place("x.yaml"), LISTING, oracle.REASON, entries, exclusions(excluded))
     return oracle.make_zone((block_list,), exclusions(zone_excluded))
 
@@ -256,7 +256,7 @@ def test_the_same_net_may_stand_in_two_lists(load_texts: Callable[..., LoadResul
 
 def test_a_net_twice_in_a_list_names_both_places() -> None:
     listing = Listing((0x7F000002,), "", 300)
-    one = Entry(4, 1 << 24, 1 << 24, "1.0.0.0", "a.yaml", 3, 5, listing)
+    one = Entry(Net(4, 1 << 24, 1 << 24), "1.0.0.0", "a.yaml", 3, 5, listing)
     two = one._replace(text="::ffff:1.0.0.0", file="feed.txt", line=7, column=0)
     block_list = BlockList("traps", Place("zone.yaml", 1, 1), listing, oracle.REASON, (one, two))
     problems = Problems()

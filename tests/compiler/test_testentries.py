@@ -36,7 +36,7 @@ def zone_of(*entries: str, code: int = 0x7F000002, exclude: tuple[str, ...] = ()
     made = []
     for text in entries:
         version, number = parse_address(text)
-        made.append(Entry(version, number, number, text, *PLACE, listing))
+        made.append(Entry(Net(version, number, number), text, *PLACE, listing))
     excluded = tuple(Exclusion(Net(*parse_address(text), parse_address(text)[1]), text, PLACE) for text in exclude)
     block_list = BlockList("traps", PLACE, listing, parse_template("{ip}: {reason}"), tuple(made))
     return Zone("bl.example.org", PLACE, Soa("ns.example.org", "h.example.org"), (block_list,), exclusions=excluded)

@@ -15,9 +15,9 @@ def test_entries_come_in_the_order_of_the_file() -> None:
     file = ListFile("feed.txt", {4: Spans(4, [(1, 1, 1), (8, 15, 4)]), 6: Spans(6, [(7, 9, 2)])})
     assert len(file) == 3
     assert list(file.entries(LIST)) == [
-        Entry(4, 1, 1, "0.0.0.1", "feed.txt", 1, 0, LIST),
-        Entry(6, 7, 9, "::7-::9", "feed.txt", 2, 0, LIST),
-        Entry(4, 8, 15, "0.0.0.8/29", "feed.txt", 4, 0, LIST),
+        Entry(Net(4, 1, 1), "0.0.0.1", "feed.txt", 1, 0, LIST),
+        Entry(Net(6, 7, 9), "::7-::9", "feed.txt", 2, 0, LIST),
+        Entry(Net(4, 8, 15), "0.0.0.8/29", "feed.txt", 4, 0, LIST),
     ]
     assert file.listings_in_use(LIST) == (LIST,)
     assert [len(spans) for spans in file.excluded.values()] == [0, 0]
@@ -35,9 +35,9 @@ def test_an_empty_file_uses_no_listing() -> None:
     file = ListFile("feed.txt", {4: Spans(4), 6: Spans(6)}, excluded={4: Spans(4, [(2, 3, 9)]), 6: Spans(6)})
     assert (len(file), file.listings_in_use(LIST)) == (0, ())
     exclusion = file.exclusion(4, 0)
-    assert (exclusion.net, exclusion.text, exclusion.place) == (Net(4, 2, 3), "0.0.0.2/31", Place("feed.txt", 9))
+    assert (exclusion.what, exclusion.text, exclusion.place) == (Net(4, 2, 3), "0.0.0.2/31", Place("feed.txt", 9))
 
 
 def test_an_entry_knows_its_net_and_its_place() -> None:
-    entry = Entry(4, 1, 2, "x", "f.yaml", 3, 4, LIST)
-    assert (entry.net, entry.place) == (Net(4, 1, 2), Place("f.yaml", 3, 4))
+    entry = Entry(Net(4, 1, 2), "x", "f.yaml", 3, 4, LIST)
+    assert (entry.what, entry.place) == (Net(4, 1, 2), Place("f.yaml", 3, 4))

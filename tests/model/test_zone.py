@@ -11,7 +11,7 @@ from dnsbl_server.model.zone import BlockList, Zone
 
 PLACE = Place("z.yaml", 1, 7)
 LIST, OWN = Listing((0x7F000002,), "list", 300), Listing((0x7F000003,), "own", 60)
-WRITTEN = Entry(4, 9, 9, "0.0.0.9", "z.yaml", 3, 5, OWN)
+WRITTEN = Entry(Net(4, 9, 9), "0.0.0.9", "z.yaml", 3, 5, OWN)
 
 
 def test_a_list_has_the_entries_of_the_zone_file_and_then_those_of_each_list_file() -> None:

@@ -77,7 +77,7 @@ def test_the_smallest_zone_gets_defaults(monkeypatch: pytest.MonkeyPatch) -> Non
     (only,) = zone.lists
     assert (only.name, only.place, only.exclusions) == ("bl.example.org", zone.place, ())
     assert only.listing == Listing((0x7F000002,), "", 300)
-    assert [(entry.net, entry.text, entry.place, entry.listing) for entry in only.entries] == [
+    assert [(entry.what, entry.text, entry.place, entry.listing) for entry in only.entries] == [
         (parse_net("192.0.2.0/24"), "192.0.2.0/24", Place("smallest.yaml", 3, 5), only.listing),
         (parse_net("198.51.100.7"), "198.51.100.7", Place("smallest.yaml", 4, 5), only.listing),
     ]
@@ -114,7 +114,7 @@ def test_the_full_zone_means_what_it_says(monkeypatch: pytest.MonkeyPatch) -> No
         datetime(2026, 11, 20, tzinfo=UTC),
         datetime(2026, 12, 20, tzinfo=UTC),
     )
-    assert [(entry.net, entry.line, entry.column, entry.listing) for entry in traps.entries] == [
+    assert [(entry.what, entry.line, entry.column, entry.listing) for entry in traps.entries] == [
         (parse_net("192.0.2.0/24"), 19, 9, traps.listing),
         (parse_net("203.0.113.10-203.0.113.20"), 20, 9, traps.listing),
         (parse_net("2001:db8:bad::/48"), 21, 9, traps.listing),
@@ -123,7 +123,7 @@ def test_the_full_zone_means_what_it_says(monkeypatch: pytest.MonkeyPatch) -> No
     assert traps.exclusions == (Exclusion(parse_net("192.0.2.25"), "192.0.2.25", Place("full.yaml", 28, 14)),)
     assert (dynamic.name, dynamic.exclusions) == ("dynamic", ())
     assert dynamic.listing == Listing((0x7F00000A,), "", 300)
-    assert [(entry.net, entry.text, str(entry.place)) for entry in dynamic.all_entries()] == [
+    assert [(entry.what, entry.text, str(entry.place)) for entry in dynamic.all_entries()] == [
         (parse_net("198.51.100.128/25"), "198.51.100.128/25", "feeds/dynamic.txt:2"),
         (parse_net("2001:db8:d000::/36"), "2001:db8:d000::/36", "feeds/dynamic.txt:4"),
     ]

@@ -48,7 +48,7 @@ SOON = int(NOW) + 10
 PLAIN = Answer((0x7F000002,), ((0, "\0 is listed"),), 300)
 # Each is followed by the one before it.
 CHAIN = (PLAIN, *(Answer((0x7F000002 + number,), ((1, "\0"),), 60, SOON - number, number) for number in range(1, 6)))
-MANY_LISTS = tuple(ListInfo(f"list{number}", 1, 0) for number in range(30))
+MANY_LISTS = tuple(ListInfo(f"list{number}", 1, 0, 0) for number in range(30))
 ALL_LISTS = Answer(
     tuple(range(0x7F000002, 0x7F000020)), tuple((number, f"\0: {number} " * 9) for number in range(30)), 5
 )

@@ -35,10 +35,10 @@ def test_what_is_written_is_read(info: TableInfo) -> None:
 
 
 def test_the_entries_are_those_of_all_lists() -> None:
-    assert replace(INFO, lists=(ListInfo("a", 1, 20), ListInfo("b", 300, 4000))).entries == 4321
+    assert replace(INFO, lists=(ListInfo("a", 1, 20, 0), ListInfo("b", 300, 4000, 0))).entries == 4321
 
 
-@pytest.mark.parametrize("value", [INFO, ListInfo("a", 1, 2)])
+@pytest.mark.parametrize("value", [INFO, ListInfo("a", 1, 2, 0)])
 def test_what_was_read_is_not_changed(value: Any) -> None:
     for field in fields(value):
         with pytest.raises(FrozenInstanceError):

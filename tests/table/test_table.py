@@ -31,7 +31,7 @@ INFO = TableInfo(
     serial=7,
     as_of=NOW,
     sources=("bl.yaml",),
-    lists=(ListInfo("traps", 3, 1), ListInfo("dynamic", 0, 0)),
+    lists=(ListInfo("traps", 3, 1, 0), ListInfo("dynamic", 0, 0, 0)),
     expired=2,
     next_expiry=int(NOW) + 10,
 )
