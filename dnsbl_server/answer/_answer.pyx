@@ -39,7 +39,8 @@ from dnsbl_server.dns._protocol cimport (
     TYPE_TXT,
 )
 from dnsbl_server.table._format cimport text_count, texts_of
-from dnsbl_server.table._nodes cimport NameLookup, Tree, search_names
+from dnsbl_server.table._namesearch cimport NameLookup, search_names
+from dnsbl_server.table._nodes cimport Tree
 from dnsbl_server.table._search cimport Lookup, fetch_index, find_current, has_any6, search
 
 cdef struct Prepared:

@@ -5,7 +5,7 @@ from dnsbl_server.dns._memory cimport put16, put_bytes
 from dnsbl_server.dns._message cimport Request
 from dnsbl_server.dns._protocol cimport MAX_UDP, OPCODE, POINTER_SIZE, RD, TYPE_OPT
 from dnsbl_server.model._address cimport Address
-from dnsbl_server.table._nodes cimport NameLookup
+from dnsbl_server.table._namesearch cimport NameLookup
 from dnsbl_server.table._sections cimport Layout
 
 cdef enum:

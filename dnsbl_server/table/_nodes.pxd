@@ -1,10 +1,9 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from dnsbl_server.dns._message cimport MAX_LABELS
+from dnsbl_server.dns._memory cimport native32
 from dnsbl_server.model._siphash cimport HashKey
 
 cdef enum:
-    AHEAD = 4                    # labels of a name whose nodes are looked for at the same time
     SHOWS_ADDRESS = 0x80         # of what an answer shows: more than any count of labels
 
 cdef struct Tree:
@@ -18,24 +17,27 @@ cdef struct Tree:
     uint32_t slot_count
     uint32_t deepest             # labels of the name that has the most
 
-cdef struct NameLookup:
-    # A name to look up in a tree.
-    const Tree* tree
-    const uint8_t* name          # wire form, in either case
-    uint32_t labels              # how many there are in front of the zone's name
-    uint32_t known               # how many of them a search needs at most, which are the last ones
-    uint32_t found               # the number of the answer that the name had at first, 0 where it is not listed
-    bint exists                  # because it or a name below it is listed, or was
-    # What the search goes by: the node that it has come to, how deep that is, and the next ones.
-    uint32_t node
-    uint32_t depth
-    uint32_t value
-    uint32_t ahead
-    uint32_t nodes[AHEAD]
-    uint64_t hashes[AHEAD]
-    uint64_t hash
-    bint is_left
-    uint8_t starts[MAX_LABELS]   # where each label of the known ones starts in the name, the last one first
-
 cdef bint check_tree(const Tree* tree, uint32_t room, uint32_t answer_count, const uint8_t* shows) noexcept nogil
-cdef void search_names(NameLookup* lookups, uint32_t count) noexcept nogil
+
+
+# Fields of a node, which is at any address
+
+cdef inline uint32_t parent_of(const uint8_t* node) noexcept nogil:
+    return native32(node)
+
+
+cdef inline uint32_t value_of(const uint8_t* node) noexcept nogil:
+    return native32(node + 4)
+
+
+cdef inline uint32_t place_of(const Tree* tree, uint64_t hashed) noexcept nogil:
+    """The first slot that a node with this hash may be in."""
+    return <uint32_t>(<uint64_t><uint32_t>hashed * tree.slot_count >> 32)
+
+
+cdef inline uint64_t slot_of(uint64_t hashed, uint64_t offset) noexcept nogil:
+    return hashed >> 32 << 32 | offset
+
+
+cdef inline uint32_t next_place(const Tree* tree, uint32_t place) noexcept nogil:
+    return place + 1 if place + 1 < tree.slot_count else 0

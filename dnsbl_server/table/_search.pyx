@@ -2,7 +2,7 @@
 
 Owns the search of the intervals and of the answer that is current. It trusts a table, because `_sections` has checked
 it; built with DNSBL_CHECKED, every step into one is checked all the same. Allocates nothing and holds no lock. Knows
-neither messages nor queries. Names are `_nodes`'s.
+neither messages nor queries. Names are `_namesearch`'s.
 
 A search mostly waits for memory, and so several of them wait at the same time: those of IPv6 addresses go step by step,
 all of a batch side by side, and those of IPv4 addresses have only one step.
