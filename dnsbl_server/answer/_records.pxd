@@ -5,14 +5,15 @@ from dnsbl_server.dns._memory cimport put16, put_bytes
 from dnsbl_server.dns._message cimport Request
 from dnsbl_server.dns._protocol cimport MAX_UDP, OPCODE, POINTER_SIZE, RD, TYPE_OPT
 from dnsbl_server.model._address cimport Address
+from dnsbl_server.table._namesearch cimport NameLookup
 from dnsbl_server.table._sections cimport Layout
 
 cdef enum:
     OPT_SIZE = 11
     POINTER = 0xC000             # of a compressed name; the rest is where the name starts
 
-cdef int write_listed(uint8_t* packet, const Request* request, const Address* address, const Layout* table,
-                      const uint8_t* answer, double now, uint32_t limit) noexcept nogil
+cdef int write_listed(uint8_t* packet, const Request* request, const Address* address, const NameLookup* name,
+                      const Layout* table, const uint8_t* answer, double now, uint32_t limit) noexcept nogil
 cdef uint32_t truncate(uint8_t* packet, uint32_t size) noexcept nogil
 
 

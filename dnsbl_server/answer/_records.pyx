@@ -9,9 +9,12 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memmove, memset
 
 from dnsbl_server.dns._memory cimport CHECK, native32, put16, put32
+from dnsbl_server.dns._message cimport MAX_LABELS
+from dnsbl_server.dns._name cimport lower
 from dnsbl_server.dns._protocol cimport (
     CLASS_IN,
     HEADER_SIZE,
+    MAX_NAME,
     MAX_STRING,
     POINTER_SIZE,
     RECORD_SIZE,
@@ -22,6 +25,7 @@ from dnsbl_server.dns._protocol cimport (
 from dnsbl_server.table._format cimport (
     ADDRESS_BYTE,
     CODE_SIZE,
+    LABELS_BYTE,
     TEXT_SIZE,
     code_count,
     codes_of,
@@ -40,11 +44,11 @@ cdef enum:
 cdef const uint8_t* HEX = b"0123456789abcdef"
 
 
-cdef int write_listed(uint8_t* packet, const Request* request, const Address* address, const Layout* table,
-                      const uint8_t* answer, double now, uint32_t limit) noexcept nogil:
-    """Write the records of a listed address behind the question: TXT for TXT, A for A and ANY.
+cdef int write_listed(uint8_t* packet, const Request* request, const Address* address, const NameLookup* name,
+                      const Layout* table, const uint8_t* answer, double now, uint32_t limit) noexcept nogil:
+    """Write the records of what is listed behind the question: TXT for TXT, A for A and ANY.
 
-    Returns the answer's size, or 0 where it passes the limit.
+    name: how the name was found, or NULL where the address was. Returns the answer's size, or 0 where it passes the limit.
     """
     cdef uint64_t expires = expires_of(answer)
     cdef uint32_t ttl = ttl_of(answer)
@@ -55,8 +59,7 @@ cdef int write_listed(uint8_t* packet, const Request* request, const Address* ad
     cdef uint64_t size = request.end + opt_size(request)
     cdef double left
     cdef uint8_t* at = packet + request.end
-    cdef uint8_t shown[MAX_ADDRESS]
-    cdef uint32_t shown_size = 0
+    cdef Shown shown
     cdef uint32_t number, data
     CHECK(<uint64_t>(text - table.answers) + TEXT_SIZE * texts <= table.answers_size)
     if expires:
@@ -65,18 +68,20 @@ cdef int write_listed(uint8_t* packet, const Request* request, const Address* ad
         if left < ttl:
             ttl = <uint32_t>left
     if request.qtype == TYPE_TXT:
-        if address.version == 4:
-            shown_size = format4(shown, address.v4)
+        if name != NULL:
+            show_name(&shown, name)
+        elif address.version == 4:
+            shown.size = format4(shown.text, address.v4)
         else:
-            shown_size = format6(shown, address.high, address.low)
+            shown.size = format6(shown.text, address.high, address.low)
         for number in range(texts):
-            size += POINTER_SIZE + RECORD_SIZE + text_size(table, text + TEXT_SIZE * number, shown_size)
+            size += POINTER_SIZE + RECORD_SIZE + text_size(table, text + TEXT_SIZE * number, &shown)
         if size > limit:
             return 0
         for number in range(texts):
-            data = <uint32_t>text_size(table, text + TEXT_SIZE * number, shown_size)
+            data = <uint32_t>text_size(table, text + TEXT_SIZE * number, &shown)
             at = put_record(at, TYPE_TXT, ttl, data)
-            at = put_text(at, table, text + TEXT_SIZE * number, shown, shown_size)
+            at = put_text(at, table, text + TEXT_SIZE * number, &shown)
         put16(packet + 6, texts)
     else:
         size += (POINTER_SIZE + RECORD_SIZE + A_SIZE) * <uint64_t>codes
@@ -125,35 +130,76 @@ cdef struct Strings:
     uint32_t room              # in it
 
 
-cdef uint64_t text_size(const Layout* table, const uint8_t* text, uint32_t address_size) noexcept nogil:
+cdef struct Shown:
+    # What the marks in texts stand for: the address, or the name as far as it was found, in lower case with dots.
+    uint8_t text[MAX_NAME]
+    uint32_t size
+    uint32_t labels              # of the name
+    uint32_t from_end[MAX_LABELS]    # how many characters its last labels have: `from_end[n - 1]` for n of them
+
+
+cdef void show_name(Shown* shown, const NameLookup* name) noexcept nogil:
+    """Write the labels of a name that were found."""
+    cdef uint32_t number, at
+    cdef uint32_t start = name.starts[name.depth - 1]
+    # A label is listed, so it is as good as ours in lower case.
+    cdef uint32_t end = name.starts[0] + 1 + name.name[name.starts[0]]
+    shown.labels = name.depth
+    shown.size = end - start - 1
+    CHECK(name.depth and shown.size < MAX_NAME)
+    for at in range(shown.size):
+        shown.text[at] = lower(name.name[start + 1 + at])
+    for number in range(name.depth):
+        shown.from_end[number] = end - name.starts[number] - 1
+        if number + 1 < name.depth:
+            shown.text[shown.size - shown.from_end[number] - 1] = 0x2E
+
+
+cdef uint64_t text_size(const Layout* table, const uint8_t* text, const Shown* shown) noexcept nogil:
     """How many bytes of data a TXT record has."""
     cdef uint32_t length = length_of(text)
     cdef const uint8_t* characters = table.texts + offset_of(text)
     cdef uint64_t size = length
-    cdef uint32_t at
+    cdef uint32_t at = 0
     CHECK(<uint64_t>offset_of(text) + length <= table.texts_size)
-    for at in range(length):
+    while at < length:
+        if characters[at] > LABELS_BYTE:
+            at += 1
+            continue
         if characters[at] == ADDRESS_BYTE:
-            size += address_size - 1
+            size += shown.size - 1
+        else:
+            at += 1
+            CHECK(at < length and 1 <= characters[at] <= shown.labels)
+            # In place of the mark's two characters there may be one.
+            size = size - 2 + shown.from_end[characters[at] - 1]
+        at += 1
     return size + (1 if not size else (size + MAX_STRING - 1) // MAX_STRING)
 
 
-cdef uint8_t* put_text(uint8_t* out, const Layout* table, const uint8_t* text, const uint8_t* address,
-                       uint32_t address_size) noexcept nogil:
-    """Write the data of a TXT record, with the client's address filled in; where it ends."""
+cdef uint8_t* put_text(uint8_t* out, const Layout* table, const uint8_t* text, const Shown* shown) noexcept nogil:
+    """Write the data of a TXT record, with the address or the listed name filled in; where it ends."""
     cdef uint32_t length = length_of(text)
     cdef const uint8_t* characters = table.texts + offset_of(text)
     cdef Strings strings
-    cdef uint32_t at, start = 0
+    cdef uint32_t at = 0, start = 0
+    cdef uint32_t size
     out[0] = 0
     strings.at = out + 1
     strings.length = out
     strings.room = MAX_STRING
-    for at in range(length):
-        if characters[at] == ADDRESS_BYTE:
-            add_characters(&strings, characters + start, at - start)
-            add_characters(&strings, address, address_size)
-            start = at + 1
+    while at < length:
+        if characters[at] > LABELS_BYTE:
+            at += 1
+            continue
+        add_characters(&strings, characters + start, at - start)
+        size = shown.size
+        if characters[at] == LABELS_BYTE:
+            at += 1
+            size = shown.from_end[characters[at] - 1]
+        add_characters(&strings, shown.text + shown.size - size, size)
+        at += 1
+        start = at
     add_characters(&strings, characters + start, length - start)
     return strings.at
 

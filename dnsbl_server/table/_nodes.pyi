@@ -1,5 +1,3 @@
-from array import array
-
 from dnsbl_server.table.layout import Nodes
 
-def lay_out(nodes: Nodes, key: bytes) -> tuple[bytes | bytearray, array[int], bytes, bytes | bytearray]: ...
+def lay_out(nodes: Nodes, key: bytes) -> tuple[bytes, bytes, bytes, bytes]: ...

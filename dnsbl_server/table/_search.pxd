@@ -15,6 +15,7 @@ cdef struct Lookup:
     uint32_t left
 
 cdef void search(Lookup* lookups, uint32_t count) noexcept nogil
+cdef bint has_any6(const Layout* table, uint64_t first, uint64_t last) noexcept nogil
 
 
 cdef inline void fetch_index(const Lookup* lookup) noexcept nogil:

@@ -2,7 +2,7 @@
 
 Owns the search of the intervals and of the answer that is current. It trusts a table, because `_sections` has checked
 it; built with DNSBL_CHECKED, every step into one is checked all the same. Allocates nothing and holds no lock. Knows
-neither messages nor queries.
+neither messages nor queries. Names are `_namesearch`'s.
 
 A search mostly waits for memory, and so several of them wait at the same time: those of IPv6 addresses go step by step,
 all of a batch side by side, and those of IPv4 addresses have only one step.
@@ -120,3 +120,19 @@ cdef inline uint32_t find6(const Lookup* lookup) noexcept nogil:
     if high < address.high or (high == address.high and get64(last + 8) < address.low):
         return 0
     return table.answer6[lookup.low]
+
+
+cdef bint has_any6(const Layout* table, uint64_t first, uint64_t last) noexcept nogil:
+    """Whether any IPv6 interval has an address whose first 64 bits are from `first` to `last`."""
+    cdef uint32_t low = 0
+    cdef uint32_t high = table.count6
+    cdef uint32_t middle
+    # The first interval that ends there or behind.
+    while low < high:
+        middle = low + (high - low) // 2
+        CHECK(middle < table.count6)
+        if get64(table.last6 + 16 * <uint64_t>middle) < first:
+            low = middle + 1
+        else:
+            high = middle
+    return low < table.count6 and get64(table.first6 + 16 * <uint64_t>low) <= last

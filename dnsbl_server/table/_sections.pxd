@@ -1,5 +1,7 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
+from dnsbl_server.table._nodes cimport Tree
+
 cdef struct Layout:
     # Where the sections of a checked table are; see layout.py for what is in them. Lengths count items, not bytes.
     const uint8_t* name          # wire form in lower case, root included
@@ -23,6 +25,7 @@ cdef struct Layout:
     uint32_t lists
     uint64_t answers_size
     uint64_t texts_size
+    Tree tree                    # of the domain names
 
 cdef class Sections:
     cdef Layout layout

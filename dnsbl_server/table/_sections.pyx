@@ -6,14 +6,17 @@ neither messages nor queries.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
-from libc.string cimport memcmp
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcmp, memcpy
 
-from dnsbl_server.dns._memory cimport get16
+from dnsbl_server.dns._memory cimport get16, native32
 from dnsbl_server.dns._name cimport count_labels
-from dnsbl_server.dns._protocol cimport RECORD_SIZE
+from dnsbl_server.dns._protocol cimport MAX_NAME, RECORD_SIZE
 from dnsbl_server.table._format cimport (
+    ADDRESS_BYTE,
     ANSWER_SIZE,
     CODE_SIZE,
+    LABELS_BYTE,
     NO_LIST,
     TEXT_SIZE,
     code_count,
@@ -24,10 +27,12 @@ from dnsbl_server.table._format cimport (
     text_count,
     texts_of,
 )
+from dnsbl_server.table._nodes cimport SHOWS_ADDRESS, check_tree
 
 cdef enum:
     MAX_SOA = 1024               # bytes
     MAX_ITEMS = 0x7FFFFFFF       # of a section
+    HASHING_SIZE = 24
 
 cdef uint64_t NOTHING = 0        # what an empty section points to
 
@@ -40,6 +45,7 @@ cdef class Sections:
         cdef Layout* table = &self.layout
         cdef uint64_t size = 0
         cdef uint64_t count4 = 0, count6 = 0
+        cdef uint8_t* shows
         cdef bint good
         self.memory = dict(sections)
         table.lists = lists
@@ -77,10 +83,40 @@ cdef class Sections:
         table.answer_count = <uint32_t>size - 1
         table.answers = section(sections["answers"], 1, &table.answers_size)
         table.texts = section(sections["texts"], 1, &table.texts_size)
+        open_tree(table, sections)
+        # Of each answer, what its texts show; nothing that is asked for shows more than it has.
+        shows = <uint8_t*>calloc(<size_t>table.answer_count + 1, 1)
+        if shows == NULL:
+            raise MemoryError
         with nogil:
-            good = check_answers(table) and check_intervals4(table) and check_intervals6(table)
+            good = check_answers(table, shows) and check_intervals4(table, shows) and check_intervals6(table, shows)
+            good = good and check_tree(&table.tree, MAX_NAME - table.name_size, table.answer_count, shows)
+            free(shows)
         if not good:
             raise ValueError("its parts do not agree")
+
+
+cdef int open_tree(Layout* table, sections) except -1:
+    """Find the sections of the domain names, of which there are all or none."""
+    cdef Tree* tree = &table.tree
+    cdef uint64_t size = 0
+    cdef const uint8_t* hashing
+    tree.nodes = section(sections["nodes"], 1, &tree.nodes_size)
+    tree.pairs = <const uint32_t*>section(sections["pairs"], 8, &size)
+    if size > MAX_ITEMS:
+        raise ValueError("there are too many pairs")
+    tree.pair_count = <uint32_t>size
+    tree.slots = <const uint64_t*>section(sections["slots"], 8, &size)
+    if size > MAX_ITEMS:
+        raise ValueError("there are too many slots")
+    tree.slot_count = <uint32_t>size
+    hashing = section(sections["hashing"], 1, &size)
+    if size != (<uint64_t>HASHING_SIZE if tree.slot_count else 0) or (size and native32(hashing + 20)):
+        raise ValueError("there is no key of the names")
+    if size:
+        memcpy(&tree.key, hashing, 16)
+        tree.deepest = native32(hashing + 16)
+    return 0
 
 
 cdef const uint8_t* section(const uint8_t[::1] data, uint64_t item, uint64_t* count) except? NULL:
@@ -97,15 +133,16 @@ cdef const uint8_t* section(const uint8_t[::1] data, uint64_t item, uint64_t* co
     return &data[0]
 
 
-cdef bint check_intervals4(const Layout* table) noexcept nogil:
-    """Whether the intervals are sorted and disjoint, the index leads to them, and every answer is there."""
-    cdef uint32_t number, bucket = 0
+cdef bint check_intervals4(const Layout* table, const uint8_t* shows) noexcept nogil:
+    """Whether the intervals are sorted and disjoint, the index leads to them, and every answer is one of addresses."""
+    cdef uint32_t number, answer, bucket = 0
     for number in range(table.count4):
         if table.end4[2 * <uint64_t>number] < table.first4[number]:
             return False
         if number and table.first4[number] <= table.end4[2 * <uint64_t>number - 2]:
             return False
-        if not 1 <= table.end4[2 * <uint64_t>number + 1] <= table.answer_count:
+        answer = table.end4[2 * <uint64_t>number + 1]
+        if not 1 <= answer <= table.answer_count or shows[answer] & ~SHOWS_ADDRESS:
             return False
     number = 0
     for bucket in range(table.index4_size):
@@ -116,9 +153,9 @@ cdef bint check_intervals4(const Layout* table) noexcept nogil:
     return table.index4[table.index4_size - 1] == table.count4
 
 
-cdef bint check_intervals6(const Layout* table) noexcept nogil:
-    """Whether the intervals are sorted and disjoint, and every answer is there."""
-    cdef uint32_t number
+cdef bint check_intervals6(const Layout* table, const uint8_t* shows) noexcept nogil:
+    """Whether the intervals are sorted and disjoint, and every answer is one of addresses."""
+    cdef uint32_t number, answer
     cdef const uint8_t* first
     for number in range(table.count6):
         first = table.first6 + 16 * <uint64_t>number
@@ -127,14 +164,20 @@ cdef bint check_intervals6(const Layout* table) noexcept nogil:
             return False
         if number and memcmp(table.last6 + 16 * <uint64_t>number - 16, first, 16) >= 0:
             return False
-        if not 1 <= table.answer6[number] <= table.answer_count:
+        answer = table.answer6[number]
+        if not 1 <= answer <= table.answer_count or shows[answer] & ~SHOWS_ADDRESS:
             return False
     return True
 
 
-cdef bint check_answers(const Layout* table) noexcept nogil:
-    """Whether every answer lies in its section with its codes and texts, and the next one has a smaller number."""
+cdef bint check_answers(const Layout* table, uint8_t* shows) noexcept nogil:
+    """Whether every answer lies in its section with its codes and texts, and the next one has a smaller number.
+
+    shows: becomes, for each answer and those that follow it, how many labels of a name their texts show at most; and
+    SHOWS_ADDRESS is added where any shows an address.
+    """
     cdef uint32_t number, codes, texts, position
+    cdef uint32_t labels = 0, addresses = 0
     cdef uint64_t offset, at
     cdef const uint8_t* answer
     cdef const uint8_t* text
@@ -145,6 +188,8 @@ cdef bint check_answers(const Layout* table) noexcept nogil:
         answer = table.answers + offset
         if next_of(answer) >= number:
             return False
+        labels = shows[next_of(answer)] & ~<uint32_t>SHOWS_ADDRESS
+        addresses = shows[next_of(answer)] & <uint32_t>SHOWS_ADDRESS
         codes = code_count(answer)
         texts = text_count(answer)
         # What is listed has a record of either type.
@@ -159,7 +204,26 @@ cdef bint check_answers(const Layout* table) noexcept nogil:
                 return False
             if list_of(text) != NO_LIST and list_of(text) >= table.lists:
                 return False
+            if not read_marks(table.texts + at, length_of(text), &labels, &addresses):
+                return False
+        shows[number] = <uint8_t>(labels | addresses)
     for at in range(table.texts_size):
         if table.texts[at] > 0x7F:
             return False
+    return True
+
+
+cdef bint read_marks(const uint8_t* text, uint32_t size, uint32_t* labels, uint32_t* addresses) noexcept nogil:
+    """Add what a text shows; whether its marks are whole, and none stands for a whole name of any length."""
+    cdef uint32_t at = 0
+    while at < size:
+        if text[at] == ADDRESS_BYTE:
+            addresses[0] = SHOWS_ADDRESS
+        elif text[at] == LABELS_BYTE:
+            at += 1
+            if at == size or not 1 <= text[at] <= 127:
+                return False
+            if text[at] > labels[0]:
+                labels[0] = text[at]
+        at += 1
     return True

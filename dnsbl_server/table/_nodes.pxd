@@ -1,0 +1,43 @@
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+from dnsbl_server.dns._memory cimport native32
+from dnsbl_server.model._siphash cimport HashKey
+
+cdef enum:
+    SHOWS_ADDRESS = 0x80         # of what an answer shows: more than any count of labels
+
+cdef struct Tree:
+    # Where the names of a table are; see layout.py. A table without names has no slots.
+    const uint8_t* nodes
+    const uint32_t* pairs        # answers of the name itself, and of the names below it, in turn
+    const uint64_t* slots
+    HashKey key
+    uint64_t nodes_size          # bytes
+    uint32_t pair_count
+    uint32_t slot_count
+    uint32_t deepest             # labels of the name that has the most
+
+cdef bint check_tree(const Tree* tree, uint32_t room, uint32_t answer_count, const uint8_t* shows) noexcept nogil
+
+
+# Fields of a node, which is at any address
+
+cdef inline uint32_t parent_of(const uint8_t* node) noexcept nogil:
+    return native32(node)
+
+
+cdef inline uint32_t value_of(const uint8_t* node) noexcept nogil:
+    return native32(node + 4)
+
+
+cdef inline uint32_t place_of(const Tree* tree, uint64_t hashed) noexcept nogil:
+    """The first slot that a node with this hash may be in."""
+    return <uint32_t>(<uint64_t><uint32_t>hashed * tree.slot_count >> 32)
+
+
+cdef inline uint64_t slot_of(uint64_t hashed, uint64_t offset) noexcept nogil:
+    return hashed >> 32 << 32 | offset
+
+
+cdef inline uint32_t next_place(const Tree* tree, uint32_t place) noexcept nogil:
+    return place + 1 if place + 1 < tree.slot_count else 0
