@@ -21,6 +21,7 @@ from dnsbl_server.model.listing import Listing, Template
 from dnsbl_server.model.problem import Place, Problems
 from dnsbl_server.model.subject import Subject, Subjects
 from dnsbl_server.model.zone import BlockList, Zone
+from dnsbl_server.sources.entrytext import EntryText
 from dnsbl_server.sources.listfile import FORMATS
 from dnsbl_server.sources.listreader import Sink
 from tests.annotated import AnnotatedReader, write_line
@@ -62,7 +63,11 @@ def is_excluded(exclusions: tuple[Exclusion, ...], subject: Subject) -> bool:
 def holds(what: Subjects, subject: Subject) -> bool:
     """Whether a net has an address; or whether a name is that of an entry, or below it, whichever the entry means."""
     if isinstance(what, Net):
-        return isinstance(subject, Address) and what.version == subject.version and what.first <= subject.number <= what.last
+        return (
+            isinstance(subject, Address)
+            and what.version == subject.version
+            and what.first <= subject.number <= what.last
+        )
     if not isinstance(subject, Domain):
         return False
     written = str(what)
@@ -246,7 +251,9 @@ def split(block_list: BlockList, draw: st.DrawFn, subjects: st.SearchStrategy[Su
 def make_file(path: str, kind: str, lines: list[str], listing: Listing) -> ListFile:
     """A list file of these lines, read by the reader of its format."""
     problems = Problems()
-    sink = Sink(path, listing, problems, lambda net, text, place: True)
+    sink = Sink(
+        path, listing, problems, lambda what, text, place: True, EntryText("bl.example.org", takes_suffixes=True)
+    )
     reader = AnnotatedReader(sink) if kind == "annotated" else FORMATS[kind](sink)
     if kind == "annotated":
         lines = [*lines, f"end {len(lines)}"]

@@ -87,6 +87,7 @@ def test_nodes_are_those_of_a_dictionary(rows: list[tuple[str, int, int]], seed:
         states[key] = states[key[:-1]] * 8 + rules.get(key, 0)
         cases.append((states[key[:-1]], rules.get(key, 0), len(key)))
     assert list(dict.fromkeys(visited)) == list(dict.fromkeys(cases))
+
     def answers(key: tuple[bytes, ...]) -> tuple[int, int]:
         return (at[rules.get(key, 0)], below[rules.get(key, 0)]) if key else (0, 0)
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from dnsbl_server.model.address import Net, parse_net
 from dnsbl_server.model.listing import Listing
 from dnsbl_server.model.problem import Place, Problems
+from dnsbl_server.sources.entrytext import EntryText
 from dnsbl_server.sources.listreader import Sink
 
 LISTING = Listing((0x7F000002,), "spam", 300)
@@ -22,7 +23,7 @@ def sink_of(problems: Problems | None = None) -> Sink:
     def accept(net: Net, text: str, place: Place) -> bool:
         return text != "192.0.2.66"
 
-    return Sink("list", LISTING, Problems() if problems is None else problems, accept)
+    return Sink("list", LISTING, Problems() if problems is None else problems, accept, EntryText("bl.example.org"))
 
 
 def add(sink: Sink, text: str, line: int, listing: Listing = LISTING) -> None:

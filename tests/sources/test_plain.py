@@ -8,6 +8,7 @@ from dnsbl_server.model.address import Net
 from dnsbl_server.model.entry import ListFile
 from dnsbl_server.model.listing import Listing
 from dnsbl_server.model.problem import Place, Problems
+from dnsbl_server.sources.entrytext import EntryText
 from dnsbl_server.sources.listreader import MAX_BAD_LINES, MAX_LINE, Accept, Sink
 from dnsbl_server.sources.plain import PlainReader
 
@@ -22,7 +23,7 @@ def single(number: int) -> Line:
 
 
 def read(data: bytes, problems: Problems, accept: Accept = lambda net, text, place: True) -> ListFile:
-    sink = Sink("list", LISTING, problems, accept)
+    sink = Sink("list", LISTING, problems, accept, EntryText("bl.example.org"))
     reader = PlainReader(sink)
     assert reader.read(data, 1) == data.count(b"\n") + bool(data and not data.endswith(b"\n"))
     reader.finish()
@@ -32,7 +33,7 @@ def read(data: bytes, problems: Problems, accept: Accept = lambda net, text, pla
 def lines_and_problems(data: bytes) -> tuple[list[Line], list[str]]:
     problems = Problems()
     file = read(data, problems)
-    lines = [(entry.version, entry.first, entry.last, entry.line) for entry in file.entries(LISTING)]
+    lines = [(*entry.what, entry.line) for entry in file.entries(LISTING) if isinstance(entry.what, Net)]
     return lines, [str(problem).removeprefix("list:") for problem in problems]
 
 

@@ -86,7 +86,7 @@ def test_what_is_written() -> None:
             place = (place + 1) % count
         free[place] = hashes[-1] >> 32 << 32 | offset
     assert slots == struct.pack(f"<{count}Q", *free)
-    assert 8 * 4 <= 3 * count
+    assert 3 * count >= 8 * 4
 
 
 def test_a_tree_without_names_has_no_sections() -> None:
@@ -186,7 +186,9 @@ def trees(draw: st.DrawFn) -> dict[str, Pair]:
 def test_a_name_finds_its_closest_encloser(names: dict[str, Pair], key: bytes) -> None:
     table = ZoneTable(table_of(names, key))
     listed = {name for name, (at, below) in names.items() if at or below}
-    for name in {f"{front}{name}"[at:] for name in names for front in ("", "q.", "a.", "b.com.", "xy") for at in (0, 1, 2)}:
+    for name in {
+        f"{front}{name}"[at:] for name in names for front in ("", "q.", "a.", "b.com.", "xy") for at in (0, 1, 2)
+    }:
         if not name or name.startswith("."):
             continue
         above = [other for other in names if f".{name}".endswith(f".{other}")]
