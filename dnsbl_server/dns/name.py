@@ -19,7 +19,8 @@ MAX_DOMAIN = MAX_NAME - 2
 # Of a name, from left to right, without the root.
 Labels = tuple[bytes, ...]
 
-_MAX_WRITTEN = 1024
+# Characters of a name as it is written: in Unicode some are dropped or joined, but not most of them.
+_MAX_WRITTEN = 4 * MAX_DOMAIN
 _LISTED_LABEL = re.compile(r"[a-z0-9_-]+", re.ASCII)
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?", re.ASCII)
 
@@ -82,7 +83,7 @@ def _parse_listed(text: str) -> str:
 
     It need not be that of a host: labels may begin and end with hyphens, as there are such names.
     """
-    # A name of so many characters is none in whatever form, and takes long to look at.
+    # First: to look at a long text takes long.
     if len(text) > _MAX_WRITTEN:
         raise ValueError(f"a domain name is at most {MAX_DOMAIN} characters long")
     name = (text.lower() if text.isascii() else to_a_labels(text)).removesuffix(".")
@@ -92,14 +93,15 @@ def _parse_listed(text: str) -> str:
         if not label:
             raise ValueError("a domain name has no empty label")
         if "*" in label:
-            raise ValueError("a * stands in front of a name alone, like *.example.com")
+            raise ValueError("only one *, as the whole first label: *.example.com is all names below example.com")
         if not _LISTED_LABEL.fullmatch(label):
             raise ValueError("not a domain name: labels are letters, digits, - and _")
         if len(label) > MAX_LABEL:
             raise ValueError(f"label {label[:20]}... is longer than {MAX_LABEL} characters")
     if len(name) > MAX_DOMAIN:
         raise ValueError(f"a domain name is at most {MAX_DOMAIN} characters long")
-    if label.isdigit():
+    # So no address, nor a part of one, is a name.
+    if name.rpartition(".")[2].isdigit():
         raise ValueError("the last label of a domain name is no number")
     return name
 
