@@ -89,7 +89,7 @@ class Answers:
         for rtype, (records, answer) in self._largest.items():
             if answer is not None and around + records > MAX_MESSAGE:
                 message = (
-                    f"where {self._lists_of(answer)} list the same, its {rtype} answer is {around + records:,} bytes "
+                    f"where {self._lists_of(answer)} list an address or name, its {rtype} answer is {around + records:,} bytes "
                     f"long, and a message at most {MAX_MESSAGE:,}; let fewer lists overlap, or give them "
                     f"{'shorter texts' if rtype == 'TXT' else 'fewer codes'}"
                 )

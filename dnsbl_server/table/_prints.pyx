@@ -3,13 +3,15 @@
 Owns the fingerprint, 24 bits that are the same in every process, and the set that a table keeps of them: sorted, three
 bytes each, little-endian; two entries with one fingerprint stand in it twice. Two sets differ by as many as their
 entries do, as long as no entry that came has the fingerprint of one that went: for a handful of changes next to never,
-and else a few in a million. Control plane only. Knows entries only as spans.
+and else a few in a million. Control plane only. Knows entries only as spans and names.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 
+from dnsbl_server.model._names cimport Names
+from dnsbl_server.model._siphash cimport HashKey, hash_label
 from dnsbl_server.model._spans cimport Span, Span4, Span6, Spans, address128
 
 cdef enum:
@@ -19,22 +21,26 @@ cdef enum:
     DIGITS = 1 << DIGIT
 
 
-def fingerprints(seeded_spans):
-    """The set of the fingerprints of many spans: `(seed, spans)`, where the seed stands for the list they are on."""
+def fingerprints(seeded):
+    """The set of the fingerprints of many entries: `(seed, Spans or Names)`; the seed stands for the list they are on."""
     cdef Spans spans
     cdef uint64_t seed
     cdef size_t count = 0
-    seeded_spans = tuple(seeded_spans)
-    for _, spans in seeded_spans:
-        count += spans.count
+    seeded = tuple(seeded)
+    for _, column in seeded:
+        count += <size_t> len(column)
     cdef bytes prints = PyBytes_FromStringAndSize(NULL, <Py_ssize_t> (SIZE * count))
     cdef uint8_t *target = <uint8_t *> PyBytes_AS_STRING(prints)
-    for seed, spans in seeded_spans:
-        if spans.version == 4:
-            write_all(<Span4 *> spans.data, spans.count, seed, target)
+    for seed, column in seeded:
+        if isinstance(column, Names):
+            write_names(column, seed, target)
         else:
-            write_all(<Span6 *> spans.data, spans.count, seed, target)
-        target += SIZE * spans.count
+            spans = column
+            if spans.version == 4:
+                write_all(<Span4 *> spans.data, spans.count, seed, target)
+            else:
+                write_all(<Span6 *> spans.data, spans.count, seed, target)
+        target += SIZE * <size_t> len(column)
     sort(<uint8_t *> PyBytes_AS_STRING(prints), count)
     return prints
 
@@ -69,9 +75,22 @@ cdef void write_all(Span *spans, size_t count, uint64_t seed, uint8_t *target) n
         mixed = mix(mixed + <uint64_t> (first >> 64))
         mixed = mix(mixed + <uint64_t> last)
         mixed = mix(mixed + <uint64_t> (last >> 64))
-        target[SIZE * at] = <uint8_t> (mixed >> 40)
-        target[SIZE * at + 1] = <uint8_t> (mixed >> 48)
-        target[SIZE * at + 2] = <uint8_t> (mixed >> 56)
+        put(target + SIZE * at, mixed)
+
+
+cdef void write_names(Names names, uint64_t seed, uint8_t *target) noexcept:
+    cdef size_t at
+    # The key is no secret: whoever chooses names can make a count wrong, and nothing else.
+    cdef HashKey key = HashKey(seed, mix(seed))
+    for at in range(names.count):
+        put(target + SIZE * at, hash_label(&key, names.rows[at].scope, names.text + names.rows[at].start,
+                                           names.rows[at].size))
+
+
+cdef inline void put(uint8_t *target, uint64_t mixed) noexcept:
+    target[0] = <uint8_t> (mixed >> 40)
+    target[1] = <uint8_t> (mixed >> 48)
+    target[2] = <uint8_t> (mixed >> 56)
 
 
 cdef uint64_t mix(uint64_t number) noexcept:

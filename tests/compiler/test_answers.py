@@ -58,7 +58,7 @@ def test_the_largest_txt_answer_is_answered_and_a_larger_one_refused(
     (problem,) = load.problems.errors
     assert (problem.place.line, problem.place.column, problem.value) == (1, 7, "bl.example.org")
     assert problem.message == (
-        "where l0, l1, l2 and 155 more lists list an address, its TXT answer is 65,536 bytes long, "
+        "where l0, l1, l2 and 155 more lists list an address or name, its TXT answer is 65,536 bytes long, "
         "and a message at most 65,535; let fewer lists overlap, or give them shorter texts"
     )
     assert not load.zones
@@ -72,7 +72,7 @@ def test_the_largest_a_answer_is_answered_and_a_larger_one_refused(load_texts: C
     load = load_texts(zone_of(6, ["x"] * 142, 29))
     (problem,) = load.problems.errors
     assert problem.message.startswith(
-        "where l0, l1, l2 and 139 more lists list an address, its A answer is 65,995 bytes"
+        "where l0, l1, l2 and 139 more lists list an address or name, its A answer is 65,995 bytes"
     )
     assert problem.message.endswith("fewer codes")
 

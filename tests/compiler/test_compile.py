@@ -12,7 +12,7 @@ from dnsbl_server.compiler.compile import MAX_LISTS, compile_zone
 from dnsbl_server.compiler.rib import ZoneRib
 from dnsbl_server.model.address import Net, parse_address
 from dnsbl_server.model.apex import Soa
-from dnsbl_server.model.entry import Entry
+from dnsbl_server.model.entry import NAMES, Entry
 from dnsbl_server.model.listing import Listing
 from dnsbl_server.model.problem import Place, Problems
 from dnsbl_server.model.subject import Subject
@@ -86,8 +86,8 @@ def test_counts_are_those_of_the_entries(zone: Zone) -> None:
     assert info.expired == compiled.expired == len(entries) - len(current)
     for counts, block_list in zip(info.lists, zone.lists, strict=True):
         own = [entry for entry in block_list.all_entries() if oracle.is_current(entry, NOW)]
-        versions = [entry.version for entry in own]
-        assert counts == ListInfo(block_list.name, versions.count(4), versions.count(6), 0)
+        families = [entry.what.version if isinstance(entry.what, Net) else NAMES for entry in own]
+        assert counts == ListInfo(block_list.name, *map(families.count, (4, 6, NAMES)))
     assert info.next_expiry == min((e.listing.expires_at for e in current if e.listing.expires_at), default=0)
     assert (info.serial, info.as_of, info.sources) == (7, NOW, ("a.yaml", "feed.txt"))
     assert (info.zone, info.ttl, info.negative_ttl) == (zone.name, zone.ttl, zone.negative_ttl)

@@ -7,6 +7,7 @@ import pytest
 from dnsbl_server.compiler.chains import Chains
 from dnsbl_server.compiler.layers import current, distinct_listings, layers_of
 from dnsbl_server.compiler.rib import ListRib
+from dnsbl_server.model.address import Net
 from dnsbl_server.model.entry import Entry, ListFile
 from dnsbl_server.model.listing import Listing
 from dnsbl_server.model.problem import Place, Problems

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 
 from dnsbl_server.compiler.rib import ZoneRib
-from dnsbl_server.model.address import parse_address, parse_net
+from dnsbl_server.model.address import Net, parse_address, parse_net
 from dnsbl_server.model.entry import Entry, Exclusion
 from dnsbl_server.model.listing import Listing
 from dnsbl_server.model.problem import MAX_PER_FILE, Place, Problems

@@ -4,6 +4,7 @@ from array import array
 
 from dnsbl_server.model._spans import Spans
 from dnsbl_server.model.apex import Apex, Soa
+from dnsbl_server.model.address import Net
 from dnsbl_server.model.entry import Entry, ListFile
 from dnsbl_server.model.listing import Listing, Template
 from dnsbl_server.model.problem import Place
