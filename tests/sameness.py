@@ -17,13 +17,15 @@ from dnsbl_server.answer.respond import OUTCOMES, Reply, respond
 from dnsbl_server.answer.snapshot import Snapshot
 from dnsbl_server.compiler.compile import compile_zone
 from dnsbl_server.compiler.rib import ZoneRib
-from dnsbl_server.dns._protocol import CLASS_CH, CLASS_IN, QR
+from dnsbl_server.dns._protocol import CLASS_CH, CLASS_IN, MAX_NAME, QR
 from dnsbl_server.dns.message import MessageError, Query, parse_header, parse_query
 from dnsbl_server.dns.name import labels_of
 from dnsbl_server.dns.reversed import query_name
 from dnsbl_server.model.address import Address
+from dnsbl_server.model.domain import Domain, Domains
 from dnsbl_server.model.listing import Template
 from dnsbl_server.model.problem import Problems
+from dnsbl_server.model.subject import Subject
 from dnsbl_server.model.zone import Zone
 from dnsbl_server.table.table import ZoneTable
 from tests import oracle
@@ -42,7 +44,9 @@ NAMES = (
 TEXTS = (
     Template(("", "reason", "")),
     Template(("", "ip", " is listed: ", "reason", "; see https://bl.example.org/?ip=", "ip", "")),
+    Template(("", "what", " is listed: ", "reason", "; see https://bl.example.org/?q=", "domain", "")),
     Template(("x" * 253, "ip", "y" * 200, "ip", "")),
+    Template(("", "domain", "", "domain", "", "what", "z")),
     Template(("",)),
 )
 
@@ -59,6 +63,7 @@ class Both:
             (table.info.zone, version, next(table.intervals(version), None)) for table in tables for version in (4, 6)
         ]
         names = [query_name(Address(version, found[0]), zone) for zone, version, found in listed if found][:5]
+        names += [f"{front}.{table.info.zone}" for table in tables[:3] for front in ("test", "a.b.com")]
         self.beside = [plain(name.rstrip("."), 16) for name in names]
 
     def check(self, packet: bytes, now: float = NOW, tcp: bool = False) -> Reply:
@@ -106,6 +111,9 @@ def snapshots(draw: st.DrawFn) -> tuple[Both, list[Zone]]:
     zones = []
     for name in draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=4, unique=True)):
         zone = draw(oracle.zones())
+        if any(isinstance(each, Domains) and len(f"{each.name}.{name}") > MAX_NAME - 2 for each in oracle.meant(zone)):
+            # No zone file may list a name that is too long to be asked for.
+            continue
         text = draw(st.sampled_from(TEXTS))
         lists = tuple(replace(block_list, template=text) for block_list in zone.lists)
         zones.append(replace(zone, name=name, lists=lists, negative_ttl=draw(st.sampled_from((0, 60, 1 << 31)))))
@@ -131,18 +139,12 @@ def make_labels(random: Random, zones: Sequence[Zone]) -> list[bytes]:
     below = random.choice([zone.name for zone in zones] * 4 + ["example.net", "org", "bl.example.org.example", ""])
     kind = random.random()
     if kind < 0.75:
-        address = _address(random, zones)
-        if address.version == 4 and random.random() < 0.2:
-            address = Address(6, 0xFFFF << 32 | address.number)
-        front = query_name(address, "").encode().rstrip(b".").split(b".")
-        if random.random() < 0.2:
-            front = front[random.randint(0, len(front)) :]
-        if random.random() < 0.1:
-            front.insert(random.randint(0, len(front)), _label(random))
+        subject = _subject(random, zones)
+        front = _front_of_name(random, subject) if isinstance(subject, Domain) else _front_of_address(random, subject)
     elif kind < 0.9:
         front = [_label(random) for _ in range(random.randint(0, 6))]
     else:
-        front = [random.choice(_NIBBLES) for _ in range(random.choice((0, 1, 3, 4, 5, 31, 32, 33)))]
+        front = [random.choice(_NIBBLES) for _ in range(random.choice((0, 1, 3, 4, 4, 5, 31, 32, 33)))]
     labels = [*front, *filter(None, below.encode().split(b"."))]
     while len(_wire(labels)) > 255:
         labels.pop(0)
@@ -151,14 +153,47 @@ def make_labels(random: Random, zones: Sequence[Zone]) -> list[bytes]:
     return labels
 
 
-def _address(random: Random, zones: Sequence[Zone]) -> Address:
+def _subject(random: Random, zones: Sequence[Zone]) -> Subject:
     edges = [edge for each in zones for edge in oracle.edges(each)]
     kind = random.random()
     if edges and kind < 0.7:
         return random.choice(edges)
-    if kind < 0.8:
+    if kind < 0.75:
         return Address(4, 0x7F000000 | random.randint(0, 12))
+    if kind < 0.8:
+        return Domain(random.choice(("test", "invalid", "a.test", "a.invalid", "com", "a.b.com", "127.0.0.1.com")))
     return Address(*random.choice(((4, random.getrandbits(32)), (4, 0x02000001), (6, random.getrandbits(128)))))
+
+
+def _front_of_address(random: Random, address: Address) -> list[bytes]:
+    """The labels of an address, or something like it."""
+    if address.version == 4 and random.random() < 0.2:
+        address = Address(6, 0xFFFF << 32 | address.number)
+    front = query_name(address, "").encode().rstrip(b".").split(b".")
+    if random.random() < 0.2:
+        front = front[random.randint(0, len(front)) :]
+    if random.random() < 0.1:
+        front.insert(random.randint(0, len(front)), _label(random))
+    return front
+
+
+def _front_of_name(random: Random, domain: Domain) -> list[bytes]:
+    """The labels of a name, or of one at, above, below or beside it, or what is no name of a list."""
+    front = list(labels_of(domain.name))
+    kind = random.random()
+    if kind < 0.2:
+        front = front[random.randint(0, len(front)) :]
+    elif kind < 0.4:
+        front = [*(_label(random) for _ in range(random.choice((1, 1, 2, 5, 120)))), *front]
+    elif kind < 0.5:
+        front.insert(random.randint(0, len(front)), _label(random))
+    elif kind < 0.55:
+        front[random.randrange(len(front))] = _label(random)
+    elif kind < 0.6:
+        # Labels whose bytes read like several of them
+        at = random.randrange(len(front))
+        front[at:] = [random.choice((b".", rb"\.", b"\0", b"\1a")).join(front[at:])[:63]]
+    return front
 
 
 def _label(random: Random) -> bytes:

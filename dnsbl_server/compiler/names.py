@@ -67,7 +67,7 @@ class NameLayers:
         self._values: dict[tuple[_Together, _Together], int] = {}
         self._chains_of: dict[tuple[_Held, ...], int | None] = {}
         templates = [own.list.template.placeholders for own in rib.lists]
-        self._shows_name = [not placeholders.isdisjoint(("domain", "what")) for placeholders in templates]
+        self._shows_name = [not placeholders.isdisjoint(("domain", "ip", "what")) for placeholders in templates]
         self._files_exclude = [any(len(file.excluded_names) for file in own.list.files) for own in rib.lists]
         self._trie = Trie()
         if not any(own.list.has_names for own in rib.lists):

@@ -221,7 +221,7 @@ cdef bint read_marks(const uint8_t* text, uint32_t size, uint32_t* labels, uint3
             addresses[0] = SHOWS_ADDRESS
         elif text[at] == LABELS_BYTE:
             at += 1
-            if at == size or not 1 <= text[at] <= 127:
+            if at == size or not text[at]:
                 return False
             if text[at] > labels[0]:
                 labels[0] = text[at]

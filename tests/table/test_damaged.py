@@ -24,15 +24,17 @@ from dnsbl_server.answer._directory import Directory
 from dnsbl_server.dns.reversed import query_name
 from dnsbl_server.model.address import Address
 from dnsbl_server.table import _sections
-from dnsbl_server.table._format import NO_LIST
+from dnsbl_server.table._format import NO_LIST, NODE_EXISTS, NODE_INNER, PAIR_SHIFT
 from dnsbl_server.table.info import ListInfo
-from dnsbl_server.table.layout import Answer, Intervals, TableError
+from dnsbl_server.table.layout import NODE, Answer, Intervals, Nodes, TableError, mark_of
 from dnsbl_server.table.pack import pack
+from dnsbl_server.table.siphash import hash_label
 from dnsbl_server.table.table import ZoneTable
 from tests.asking import header, name_of, opt, question
 from tests.conftest import NOW
 from tests.profiles import examples
 from tests.sameness import Both
+from tests.table.test_nodes import nodes_of
 from tests.table.test_table import INFO, NO_V4, NO_V6, columns4, columns6
 
 Sections = dict[str, bytes]
@@ -40,8 +42,8 @@ Sections = dict[str, bytes]
 HEADER = struct.Struct("<8sIIQ")
 PLACE = struct.Struct("<QQ")
 NAMES = (
-    *("meta", "name", "soa", "index4", "first4", "end4", "first6", "last6", "answer6"),
-    *("offsets", "answers", "texts", "prints"),
+    *("meta", "name", "soa", "index4", "first4", "end4", "first6", "last6", "answer6", "nodes", "pairs"),
+    *("offsets", "answers", "texts", "prints", "hashing", "slots"),
 )
 BODY = HEADER.size + len(NAMES) * PLACE.size
 SOON = int(NOW) + 10
@@ -59,24 +61,57 @@ MIXED = (
 )
 
 
+# What answers of names show: a label, two, and in turn what is behind an expiry.
+SHOWING = (
+    Answer((0x7F000002,), ((0, f"{mark_of(1)} is listed"), (NO_LIST, "")), 300),
+    Answer((0x7F000003,), ((1, f"{mark_of(2)} and {mark_of(1)}"),), 60, SOON, 1),
+    Answer((0x7F000004,), ((0, "no mark"),), 60, SOON + 10, 2),
+)
+NAMED = {"com": (1, 0), "b.com": (2, 1), "a.b.com": (1, 2), "d.com": (0, 3), "c.c.d.com": (3, 3), "x.org": (0, 0)}
+DEEP = {".".join("d" * number): (1, 1) for number in (1, 7, 30, 119)} | {f"{'x' * 63}.{'y' * 63}": (2, 1)}
+
+
+def named(names: Mapping[str, tuple[int, int]], v4: Intervals = NO_V4, v6: Intervals = NO_V6, *more: Answer) -> bytes:
+    """A table with names."""
+    return pack(INFO, v4, v6, (*SHOWING, *more), b"", nodes_of(names), bytes(range(16)))
+
+
 def hosts(count: int) -> list[tuple[int, int, int]]:
     """IPv4 hosts all over the address space, with the answers 1 to 3."""
     step = (1 << 32) // (count + 1)
     return [(number * step, number * step + number % 3, number % 3 + 1) for number in range(1, count + 1)]
 
 
+def sixes(count: int) -> list[tuple[int, int, int]]:
+    """IPv6 ranges, with the answers 1 to 3."""
+    return [(number << 90, (number << 90) + number, number % 3 + 1) for number in range(1, count + 1)]
+
+
+# Names of four octets that are the end of an IPv6 name too, as the first 16 bits of an address
+BELOW = (0x0008, 0x8888)
 TABLES = {
     "empty": pack(INFO, NO_V4, NO_V6, (), b""),
     "one address": pack(INFO, columns4((0xC0000201, 0xC0000201, 1)), NO_V6, (PLAIN,), b"\1\2\3"),
     "all of it": pack(INFO, columns4((0, 0xFFFFFFFF, 1)), columns6((0, (1 << 128) - 1, 1)), (PLAIN,), b""),
     "a chain of expiries": pack(INFO, columns4((9, 20, 6), (21, 21, 3)), columns6((9, 9, 6)), CHAIN, bytes(9)),
     "many lists": pack(replace(INFO, lists=MANY_LISTS), columns4((9, 9, 1)), columns6((9, 9, 1)), (ALL_LISTS,), b""),
-    "IPv6": pack(INFO, NO_V4, columns6(*((n << 90, (n << 90) + n, n % 3 + 1) for n in range(1, 40))), MIXED, b""),
+    "IPv6": pack(
+        INFO, columns4((0, 9, 1)), columns6(*((n << 90, (n << 90) + n, n % 3 + 1) for n in range(1, 40))), MIXED, b""
+    ),
     "both": pack(INFO, columns4(*hosts(10)), columns6((0, 5, 1), (1 << 64, (1 << 64) + 1, 3)), MIXED, bytes(33)),
+    "names": named(NAMED),
+    "one name": named({"com": (1, 1)}),
+    "names and addresses": named(
+        NAMED, columns4((0, 9, 4)), columns6((9, 9, 4), (0x8888 << 112, 0x8888 << 112, 4)), PLAIN
+    ),
+    "deep names": named(DEEP),
+    "many names": named({f"n{number}.tld{number % 40}": (number % 3, number % 4) for number in range(600)}),
     "an index of 10 bits": pack(INFO, columns4(*hosts(600)), NO_V6, MIXED, bytes(1800)),
     "an index of 16 bits": pack(INFO, columns4(*hosts(40000)), NO_V6, MIXED, b""),
 }
 SMALL = [shape for shape, buffer in TABLES.items() if len(buffer) < 10000]
+# What they hold, and what may be below, above and beside it
+NAMES_ASKED = (*NAMED, *DEEP, *(f"n{number}.tld{number}" for number in range(5)), "8.8.8.8", "8.8", "com.8.8.8")
 # What stands at the border of something, or is no address, number or offset at all.
 BORDERS = (
     0,
@@ -238,6 +273,11 @@ def packets(random: Random, table: ZoneTable, count: int) -> Iterator[bytes]:
         if address.version == 4 and random.random() < 0.2:
             address = Address(6, 0xFFFF << 32 | address.number)
         name = name_of(query_name(address, zone).rstrip("."))
+        if random.random() < 0.5:
+            labels = random.choice(NAMES_ASKED).split(".")
+            labels[random.randrange(len(labels))] = random.choice(("com", "q", *labels))
+            labels = [*random.choice(((), ("q",), ("a", "b"))), *labels]
+            name = name_of(".".join([*labels, zone])[-253:].lstrip("."))
         has_edns = random.random() < 0.5
         edns = opt(random.choice((512, 1232, 4096)), flags=random.choice((0, 0x8000))) if has_edns else b""
         yield header(counts=(1, 0, 0, has_edns)) + question(name, random.choice((1, 16, 16, 255, 28))) + edns
@@ -320,6 +360,66 @@ def make(*answers: Answer, v4: Intervals = NO_V4, v6: Intervals = NO_V6) -> byte
     return pack(INFO, v4, v6, answers, b"")
 
 
+def columns(tree: Nodes, at: int = 0, below: int = 0) -> bytes:
+    """A table of a tree that is made by hand, whose last node has these answers."""
+    answers = array("I", [*[0] * (len(tree.parents) - 1), at]), array("I", [*[0] * (len(tree.parents) - 1), below])
+    return pack(INFO, NO_V4, NO_V6, SHOWING, b"", tree._replace(at=answers[0], below=answers[1]))
+
+
+def tree_of(*nodes: tuple[bytes, int]) -> Nodes:
+    """A tree of labels with the numbers of their parents, in this order."""
+    labels = b"".join(bytes([len(label)]) + label for label, _ in nodes)
+    none = array("I", bytes(4 * len(nodes)))
+    return Nodes(labels, array("I", [parent for _, parent in nodes]), none, none)
+
+
+def value_of(shape: str, label: bytes, change: Callable[[int], int]) -> bytes:
+    """A table with the value of a node changed."""
+    nodes = sections_of(TABLES[shape])["nodes"]
+    at = nodes.index(bytes([len(label)]) + label) - 4
+    value = change(int.from_bytes(nodes[at : at + 4], "little"))
+    return changed(shape, nodes=over(at, value.to_bytes(4, "little")))
+
+
+def slots_of(shape: str, change: Callable[[list[int]], list[int]]) -> bytes:
+    """A table with its slots changed."""
+    slots = change(list(memoryview(sections_of(TABLES[shape])["slots"]).cast("Q")))
+    return changed(shape, slots=lambda section: array("Q", slots).tobytes())
+
+
+def without_last(slots: list[int]) -> list[int]:
+    """The last node that is in a slot in none."""
+    last = max(number for number, slot in enumerate(slots) if slot)
+    return [*slots[:last], 0, *slots[last + 1 :]]
+
+
+def once_more(slots: list[int]) -> list[int]:
+    """The first node that is in a slot in a second one, too."""
+    taken = next(slot for slot in slots if slot)
+    free = slots.index(0)
+    return [*slots[:free], taken, *slots[free + 1 :]]
+
+
+def crowded() -> bytes:
+    """A table whose slots are right, but too few."""
+    key = sections_of(TABLES["names"])["hashing"][:16]
+    nodes = sections_of(TABLES["names"])["nodes"]
+    hashes: dict[int, int] = {}
+    at = 0
+    while at < len(nodes):
+        parent, _, size = NODE.unpack_from(nodes, at)
+        hashes[at] = hash_label(key, hashes[parent], nodes[at + NODE.size :][:size]) if at else 0
+        at += NODE.size + size
+    del hashes[0]
+    slots = [0] * (len(hashes) + 1)
+    for offset, hashed in hashes.items():
+        place = (hashed & 0xFFFFFFFF) * len(slots) >> 32
+        while slots[place]:
+            place = (place + 1) % len(slots)
+        slots[place] = hashed >> 32 << 32 | offset
+    return changed("names", slots=lambda section: array("Q", slots).tobytes())
+
+
 # Each breaks one rule, and no other that is looked at before it.
 REFUSED = {
     "IPv4: the end before the start": make(PLAIN, v4=columns4((20, 10, 1))),
@@ -355,6 +455,68 @@ REFUSED = {
     "texts: of a list that is none": make(PLAIN._replace(texts=((2, ""),))),
     "texts: cut": changed("one address", texts=shorter(1)),
     "texts: not ASCII": changed("one address", texts=over(3, b"\x80")),
+    "texts: half a mark": make(PLAIN._replace(texts=((0, "x\1"),))),
+    "texts: a mark of no labels": make(PLAIN._replace(texts=((0, "\1\0"),))),
+    "IPv4: an answer that shows labels": make(SHOWING[0], v4=columns4((0, 10, 1))),
+    "IPv4: an answer that shows labels later": make(*SHOWING, v4=columns4((0, 10, 3))),
+    "IPv6: an answer that shows labels": make(SHOWING[0], v6=columns6((0, 10, 1))),
+    "names: an answer that shows an address": named({"com": (4, 0)}, NO_V4, NO_V6, PLAIN),
+    "names: an answer that shows an address later": named(
+        {"com": (0, 5)}, NO_V4, NO_V6, PLAIN, PLAIN._replace(expires=SOON, next=4, texts=((0, ""),))
+    ),
+    "names: more labels than there are": named({"com": (2, 0)}),
+    "names: more labels than there are, of names below": named({"com": (0, 2)}),
+    "names: more labels than there are, later": named({"com": (3, 0)}),
+    "names: answer of the name behind the last": named({"com": (4, 0)}),
+    "names: answer of names below behind the last": named({"com": (0, 4)}),
+    "nodes: none": changed("names", nodes=lambda section: b""),
+    "nodes: half a root": changed("names", nodes=lambda section: section[:5]),
+    "nodes: without pairs": changed("names", pairs=lambda section: b""),
+    "nodes: without a key": changed("names", hashing=lambda section: b""),
+    "nodes: without slots": changed("names", slots=lambda section: b""),
+    "nodes: without a key and slots": changed("names", hashing=lambda section: b"", slots=lambda section: b""),
+    "nodes: pairs alone": changed("empty", pairs=lambda section: bytes(8)),
+    "nodes: a key alone": changed("empty", hashing=lambda section: bytes(24)),
+    "nodes: slots alone": changed("empty", slots=lambda section: bytes(8)),
+    "nodes: a key that is too short": changed("names", hashing=shorter(8)),
+    "nodes: a key that is too long": changed("names", hashing=lambda section: section + bytes(8)),
+    "nodes: something behind the key": changed("names", hashing=over(20, b"\1")),
+    "nodes: the deepest deeper": changed("names", hashing=over(16, b"\5")),
+    "nodes: the deepest less deep": changed("names", hashing=over(16, b"\3")),
+    "nodes: the root with a parent": changed("names", nodes=over(0, b"\1")),
+    "nodes: the root with a label": changed("names", nodes=over(8, b"\1")),
+    "nodes: the root with a pair": changed("names", nodes=over(4, b"\7")),
+    "nodes: something in the first pair": changed("names", pairs=over(0, b"\1")),
+    "nodes: something in the first pair, for names below": changed("names", pairs=over(4, b"\1")),
+    "nodes: cut in a label": changed("names", nodes=shorter(1)),
+    "nodes: cut before a label": changed("one name", nodes=shorter(4)),
+    "nodes: something behind them": changed("names", nodes=lambda section: section + b"\0" * 8),
+    "nodes: an empty label": columns(tree_of((b"", 0))),
+    "nodes: a label of 64 bytes": columns(tree_of((b"x" * 64, 0))),
+    "nodes: a label in upper case": columns(tree_of((b"Com", 0))),
+    "nodes: a label with a dot": columns(tree_of((b"a.b", 0))),
+    "nodes: a label with a byte over 127": columns(tree_of((b"a\x80", 0))),
+    "nodes: siblings not sorted": columns(tree_of((b"b", 0), (b"a", 0))),
+    "nodes: siblings not sorted, of other lengths": columns(tree_of((b"ab", 0), (b"a", 0))),
+    "nodes: siblings with one label": columns(tree_of((b"a", 0), (b"a", 0))),
+    "nodes: not depth first": columns(tree_of((b"a", 0), (b"b", 0), (b"c", 1))),
+    "nodes: a parent that is none": changed("names", nodes=over(9, b"\1")),
+    "nodes: their own parents": changed("names", nodes=over(9, b"\x09")),
+    "nodes: a name that is too long": named({".".join(["x" * 63, "y" * 63, "z" * 63, "w" * 47]): (1, 0)}),
+    "nodes: a name that is too deep": named({".".join("d" * 120): (1, 0)}),
+    "nodes: a pair that is none": value_of("names", b"com", lambda value: value + (5 << PAIR_SHIFT)),
+    "nodes: children that are not said": value_of("names", b"com", lambda value: value & ~NODE_INNER),
+    "nodes: a listed name that does not exist": value_of("one name", b"com", lambda value: value & ~NODE_EXISTS),
+    "nodes: a name above a listed one that does not exist": value_of("names", b"d", lambda value: value & ~NODE_EXISTS),
+    "slots: another key": changed("names", hashing=over(0, b"\7")),
+    "slots: all of them empty": slots_of("names", lambda slots: [0] * len(slots)),
+    "slots: one of them empty": slots_of("names", without_last),
+    "slots: a node twice": slots_of("many names", once_more),
+    "slots: another tag": slots_of("names", lambda slots: [slot ^ (slot > 0) << 40 for slot in slots]),
+    "slots: another node": slots_of("names", lambda slots: [slot ^ (slot > 0) << 1 for slot in slots]),
+    "slots: in other places": slots_of("many names", lambda slots: [slots[-1], *slots[:-1]]),
+    "slots: none free": slots_of("one name", lambda slots: [slot for slot in slots if slot]),
+    "slots: more than three of four taken": crowded(),
     "half an item": changed("one address", answer6=lambda section: b"\0\0\0"),
     "the name: another": changed("one address", name=over(1, b"cl")),
     "the name: in upper case": pack(replace(INFO, zone="BL.example.org"), NO_V4, NO_V6, (), b""),
