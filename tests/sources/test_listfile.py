@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dnsbl_server.model.address import Net
+from dnsbl_server.model.address import Net
 from dnsbl_server.model.listing import Listing
 from dnsbl_server.model.problem import Place, Problems
 from dnsbl_server.sources import listfile
@@ -36,7 +37,7 @@ def _read(path: Path) -> tuple[list[Line], list[str]]:
     entries = list(file.entries(LISTING))
     assert len(file) == len(entries)
     assert {(entry.file, entry.column) for entry in entries} <= {(str(path), 0)}
-    lines = [(entry.version, entry.first, entry.last, entry.line) for entry in entries]
+    lines = [(*entry.what, entry.line) for entry in entries if isinstance(entry.what, Net)]
     return lines, [str(problem).removeprefix(str(path) + ":").strip() for problem in problems]
 
 

@@ -65,11 +65,11 @@ BAD: list[tuple[bytes, list[Line], list[str] | None]] = [
             "4:3: 192.0.2.1/24: host bits are set; the network is 192.0.2.0/24",
         ],
     ),
-    (b"192.0.2.1 192.0.2.2\n", [], ["1:1: 192.0.2.1 192.0.2.2: not an address, CIDR or range"]),
-    (b"192.0.2.1,\n", [], ["1:1: 192.0.2.1,: not an address, CIDR or range"]),
+    (b"192.0.2.1 192.0.2.2\n", [], ["1:1: 192.0.2.1 192.0.2.2: not an address, CIDR, range or domain name"]),
+    (b"192.0.2.1,\n", [], ["1:1: 192.0.2.1,: not an address, CIDR, range or domain name"]),
     (b"0.0.0.0/0\n", [], ["1:1: 0.0.0.0/0: covers the whole IPv4 Internet"]),
-    (b"192.0.2.1\0\n", [], ["1:1: 192.0.2.1\\x00: not an address, CIDR or range"]),
-    (b"\x1b[31m\n", [], ["1:1: \\x1b[31m: not an address, CIDR or range"]),
+    (b"192.0.2.1\0\n", [], ["1:1: 192.0.2.1\\x00: not an address, CIDR, range or domain name"]),
+    (b"\x1b[31m\n", [], ["1:1: \\x1b[31m: not an address, CIDR, range or domain name"]),
     (b"x" * MAX_LINE + b"\n192.0.2.1\n", [single(2)], None),
     (b"192.0.2.1\n" + b"x" * (MAX_LINE + 1) + b"\n192.0.2.1\n", [single(1), single(3)], ["2: longer than"]),
     (b"1" * 3_000 * 20 + b"\n192.0.2.1\n192.0.2.1", [single(2), single(3)], ["1: longer than"]),
@@ -106,7 +106,7 @@ def test_a_web_page_in_place_of_a_list_is_refused_line_by_line() -> None:
     lines, problems = lines_and_problems(PAGE)
     assert lines == []
     assert [problem.split(": ")[0] for problem in problems] == ["1:1", "2:1", "3:1"]
-    assert all(problem.endswith("not an address, CIDR or range") for problem in problems)
+    assert all(problem.endswith("not an address, CIDR, range or domain name") for problem in problems)
 
 
 def test_a_list_of_rubbish_does_not_fill_the_memory() -> None:
