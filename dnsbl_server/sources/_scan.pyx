@@ -131,7 +131,7 @@ cdef uchar *read_hash(uchar *at, uchar *end, uint8_t *name, const Rules *rules) 
 
 
 cdef uchar *read_name(uchar *at, uchar *end, uint8_t *name, uint32_t *size, uint8_t *scope, const Rules *rules) noexcept:
-    """Read a name of two labels or more, of which the last begins with a letter, to lower case.
+    """Read a name of two labels or more, of which the last is of two characters or more, a letter first, to lower case.
 
     Returns where it ends, or NULL where there is none. A final dot is left out.
     """
@@ -169,7 +169,7 @@ cdef uchar *read_name(uchar *at, uchar *end, uint8_t *name, uint32_t *size, uint
         name[length] = character
         length += 1
         at += 1
-    if labels < 2 or length == label or not c"a" <= name[label] <= c"z":
+    if labels < 2 or length < label + 2 or not c"a" <= name[label] <= c"z":
         return NULL
     size[0] = length
     return at

@@ -94,10 +94,10 @@ class EntryText:
 def is_name(text: str) -> bool:
     """Whether a text is meant as a domain name, and not as an address, a CIDR or a range.
 
-    Its last label begins with a letter, so that no mistyped address becomes a name.
+    Its last label has two characters at least and begins with a letter, so that no mistyped address becomes a name.
     """
     last = text.removesuffix(".").rpartition(".")[2]
-    return bool(last) and last[0].isalpha() and not any(c in ":/" or c.isspace() for c in text) and "@" not in text
+    return len(last) > 1 and last[0].isalpha() and not any(c in ":/" or c.isspace() for c in text) and "@" not in text
 
 
 def parse_name_entry(text: str) -> Domains:

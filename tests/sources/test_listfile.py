@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dnsbl_server.model.address import Net
-from dnsbl_server.model.address import Net
 from dnsbl_server.model.listing import Listing
 from dnsbl_server.model.problem import Place, Problems
 from dnsbl_server.sources import listfile
