@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
+from dnsbl_server.model._names import Names
+from dnsbl_server.model._spans import Spans
 from dnsbl_server.model.address import Address, Net
 from dnsbl_server.model.apex import Soa
 from dnsbl_server.model.domain import AT, BELOW, Domain, Domains
@@ -87,7 +89,7 @@ def covering(block_list: BlockList, subject: Subject) -> list[Entry]:
 
 def exclusions_of(file: ListFile) -> list[Exclusion]:
     """What a list file excludes."""
-    families = {**file.excluded, NAMES: file.excluded_names}
+    families: dict[int, Spans | Names] = {**file.excluded, NAMES: file.excluded_names}
     return [file.exclusion(family, row) for family, rows in families.items() for row in range(len(rows))]
 
 
@@ -275,7 +277,8 @@ def make_file(path: str, kind: str, lines: list[str], listing: Listing) -> ListF
 def zones(draw: st.DrawFn) -> Zone:
     """A zone of one to three lists without duplicates, of addresses, names or both, its texts the bare reasons."""
     count = draw(st.integers(1, 3))
-    subjects = draw(st.sampled_from((nets(), names(), nets() | names())))
+    kinds: list[st.SearchStrategy[Subjects]] = [nets(), names(), nets() | names()]
+    subjects = draw(st.sampled_from(kinds))
     lists = tuple(draw(block_lists(number, subjects)) for number in range(count))
     return make_zone(lists, draw(exclusions(subjects)))
 

@@ -19,7 +19,8 @@ class EntryText:
     """How the entries of a list are read.
 
     zone: the name of its zone, below which a name must fit; subdomains: a plain name means those below it, too;
-    takes_suffixes: an entry may mean all names under a public suffix; hashing: where entries are e-mail addresses or hashes of them; placeholders: those of its template.
+    takes_suffixes: an entry may mean all names under a public suffix; hashing: where entries are e-mail addresses or
+    hashes of them; placeholders: those of its template.
     """
 
     zone: str

@@ -53,7 +53,7 @@ _PROGRESS_EVERY = 20000
 Progress = Callable[[str, int], None]
 
 
-def _one_of(known: Iterable[str]) -> Callable[[str], str | None]:
+def _one_of(known: Iterable[str]) -> Callable[[str], str]:
     """What parses one of some words."""
     words = tuple(known)
 
@@ -138,11 +138,11 @@ class ListKeysReader(NodeReader):
         return placeholders
 
     def _hashing(self, fields: Fields) -> Hashing | None:
-        algorithm = self.one(fields, "hash", _one_of(ALGORITHMS), None)
+        algorithm = self.one(fields, "hash", _one_of(ALGORITHMS), "")
         encoding = self.one(fields, "encoding", _one_of(ALPHABETS), "hex")
         if "encoding" in fields and "hash" not in fields:
             self.error(fields["encoding"][0], "is that of hashes; the list has no hash")
-        if algorithm is None or encoding is None:
+        if not algorithm:
             return None
         hashing = Hashing(algorithm, encoding)
         if not hashing.fits:
@@ -177,41 +177,40 @@ class ListKeysReader(NodeReader):
     def _entry(
         self, node: Node, listing: Listing, answer_text: AnswerText, text: EntryText, entries: list[Entry]
     ) -> None:
-        own = listing
-        what: Subjects | None
         if isinstance(node, Scalar):
-            what, where = self.value(node, text.parse), node
-        else:
-            if isinstance(node, Mapping) and not {"net", "domain"} & node.fields.keys() and len(node.fields) == 1:
-                key = next(iter(node.fields))
-                if ":" in key:
-                    self.error(node, "an IPv6 address that ends in a colon stands in quotes", f"{key}:")
-                    return
-            fields = self.fields(node, _ENTRY_KEYS, "an entry")
-            if fields is None:
-                return
-            if ("net" in fields) == ("domain" in fields):
-                self.error(node, f"the entry has {'both net and' if 'net' in fields else 'neither net nor'} domain", "")
-                return
-            key = "net" if "net" in fields else "domain"
-            value = fields[key][1]
-            parse: Callable[[str], Subjects] = text.parse_net if key == "net" else text.parse_domains
-            what = self.value(value, parse)
-            if len(fields) > 1:
-                own = self._listing(fields, listing)
-            if not isinstance(value, Scalar):
-                return
-            where = value
-        if what is None:
+            what = self.value(node, text.parse)
+            if what is not None:
+                self._take(what, node, listing, text, entries)
             return
-        place = self.at(where)
-        if can_be_listed(what, where.text, place, self.problems):
-            entries.append(Entry(what, where.text, *place, own))
-            if not text.takes_suffixes:
-                warn_of_suffix(what, where.text, place, self.problems)
+        if isinstance(node, Mapping) and not {"net", "domain"} & node.fields.keys() and len(node.fields) == 1:
+            key = next(iter(node.fields))
+            if ":" in key:
+                self.error(node, "an IPv6 address that ends in a colon stands in quotes", f"{key}:")
+                return
+        fields = self.fields(node, _ENTRY_KEYS, "an entry")
+        if fields is None:
+            return
+        if ("net" in fields) == ("domain" in fields):
+            self.error(node, f"the entry has {'both net and' if 'net' in fields else 'neither net nor'} domain", "")
+            return
+        value = fields["net" if "net" in fields else "domain"][1]
+        meant: Subjects | None
+        meant = self.value(value, text.parse_net) if "net" in fields else self.value(value, text.parse_domains)
+        own = self._listing(fields, listing) if len(fields) > 1 else listing
+        if meant is None or not isinstance(value, Scalar):
+            return
+        self._take(meant, value, own, text, entries)
         if own is not listing:
             reason = fields["reason"][1] if "reason" in fields else None
-            self._check_text(reason or where, answer_text, own, shown_size(what))
+            self._check_text(reason or value, answer_text, own, shown_size(meant))
+
+    def _take(self, what: Subjects, node: Scalar, listing: Listing, text: EntryText, entries: list[Entry]) -> None:
+        """Take an entry, as far as it can be listed."""
+        place = self.at(node)
+        if can_be_listed(what, node.text, place, self.problems):
+            entries.append(Entry(what, node.text, *place, listing))
+            if not text.takes_suffixes:
+                warn_of_suffix(what, node.text, place, self.problems)
 
     def _listing(self, fields: Fields, default: Listing) -> Listing:
         listed = expires = None

@@ -49,13 +49,13 @@ class Sink:
     """
 
     def __init__(self, path: str, default: Listing, problems: Problems, accept: Accept, text: EntryText) -> None:
-        """default: the listing of the list, which entries have that say nothing of their own; text: how these are read."""
+        """default: the listing of the list, for entries that say nothing of their own; text: how these are read."""
         self.default = default
         self.text = text
         self.v4 = Spans(4)
         self.v6 = Spans(6)
         self.names = Names()
-        self._columns = {4: self.v4, 6: self.v6, NAMES: self.names}
+        self._columns: dict[int, Spans | Names] = {4: self.v4, 6: self.v6, NAMES: self.names}
         self._path = path
         self._problems = problems
         self._bad_lines = 0

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from dnsbl_server.model.address import Net
 from dnsbl_server.model.listing import Listing
 from dnsbl_server.model.problem import Place, Problems
+from dnsbl_server.model.subject import Subjects
 from dnsbl_server.sources import listfile
 from dnsbl_server.sources.entrytext import EntryText
 from dnsbl_server.sources.listfile import read_list_file
@@ -26,7 +27,7 @@ def _quiet(path: str, count: int) -> None:
     pass
 
 
-def _all(net: Net, text: str, place: Place) -> bool:
+def _all(net: Subjects, text: str, place: Place) -> bool:
     return True
 
 

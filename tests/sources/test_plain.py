@@ -8,6 +8,7 @@ from dnsbl_server.model.address import Net
 from dnsbl_server.model.entry import ListFile
 from dnsbl_server.model.listing import Listing
 from dnsbl_server.model.problem import Place, Problems
+from dnsbl_server.model.subject import Subjects
 from dnsbl_server.sources.entrytext import EntryText
 from dnsbl_server.sources.listreader import MAX_BAD_LINES, MAX_LINE, Accept, Sink
 from dnsbl_server.sources.plain import PlainReader
@@ -120,7 +121,7 @@ def test_problems_come_in_the_order_of_the_lines() -> None:
     data = b"x\n127.0.0.1\n" + b"y" * 5_000 + b"\n192.0.2.1\n10.0.0.0/7\nz\n"
     problems = Problems()
 
-    def accept(net: Net, text: str, place: Place) -> bool:
+    def accept(net: Subjects, text: str, place: Place) -> bool:
         problems.warning(place, text, "odd")
         return text != "127.0.0.1"
 

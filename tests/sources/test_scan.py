@@ -261,8 +261,8 @@ def test_an_error_in_between_comes_through() -> None:
         raise LookupError(line)
 
     v4 = Spans(4)
+    columns = (v4, Spans(6), Names())
     with pytest.raises(LookupError):
-        columns = (v4, Spans(6), Names())
         scan(b"192.0.2.1\nx\n192.0.2.2\n", 1, MAX_LINE, columns, True, (1, 3, 2), 253, (0, b""), fail)
     assert list(v4) == [(0xC0000201, 0xC0000201, 1)]
 
