@@ -93,8 +93,8 @@ class Answers:
             if answer is not None and around + records > MAX_MESSAGE:
                 size = around + records
                 message = (
-                    f"where {self._lists_of(answer)} list an address or name, its {rtype} answer is {size:,} bytes long, "
-                    f"and a message at most {MAX_MESSAGE:,}; let fewer lists overlap, or give them "
+                    f"where {self._lists_of(answer)} list an address or name, its {rtype} answer is {size:,} bytes "
+                    f"long, and a message at most {MAX_MESSAGE:,}; let fewer lists overlap, or give them "
                     f"{'shorter texts' if rtype == 'TXT' else 'fewer codes'}"
                 )
                 problems.error(self.zone.place, self.zone.name, message)
