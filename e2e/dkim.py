@@ -22,9 +22,8 @@ class Signer:
         """A DKIM-Signature header. header: the lines to be signed, each a header; body: with its last line end."""
         names = ":".join(line.partition(":")[0] for line in header)
         digest = base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()
-        unsigned = (
-            f"DKIM-Signature: v=1; a=rsa-sha256; c=simple/simple; d={self.domain}; s=s; h={names}; bh={digest}; b="
-        )
+        tags = f"v=1; a=rsa-sha256; c=simple/simple; d={self.domain}; s=s; h={names}; bh={digest}; b="
+        unsigned = f"DKIM-Signature: {tags}"
         text = "".join(f"{line}\r\n" for line in header) + unsigned
         signature = _openssl("dgst", "-sha256", "-sign", str(self._key), text=text.encode())
         return unsigned + base64.b64encode(signature).decode()

@@ -1,7 +1,7 @@
 """Postfix refuses mail by the names in it, tells why, and takes and delivers the rest.
 
-With `reject_rhsbl_sender`, `reject_rhsbl_helo` and `reject_rhsbl_reverse_client`, as contrib/postfix-main-domains.cf has
-them, through an Unbound that also knows the names of the clients' addresses.
+With `reject_rhsbl_sender`, `reject_rhsbl_helo` and `reject_rhsbl_reverse_client`, as contrib/postfix-main-domains.cf
+has them, through an Unbound that also knows the names of the clients' addresses.
 """
 
 import ipaddress

@@ -46,17 +46,17 @@ def test_mail_from_listed_addresses_gets_symbols(server: ServerProcess, tmp_path
     assert server.host == OURS
     with unbound(tmp_path, OURS), rspamd(tmp_path):
         found = {
-            what: scan(*addresses)
-            for what, addresses in {
-                "IPv4": (LISTED,),
-                "a range": (RANGED,),
-                "IPv6": (LISTED6,),
-                "a code without a symbol": ("192.0.2.99",),
+            what: scan(address, lines)
+            for what, (address, lines) in {
+                "IPv4": (LISTED, []),
+                "a range": (RANGED, []),
+                "IPv6": (LISTED6, []),
+                "a code without a symbol": ("192.0.2.99", []),
                 "received": (UNLISTED, through(LISTED)),
                 "received over IPv6": (UNLISTED6, through(f"IPv6:{LISTED6}")),
                 "received, a range": (UNLISTED, through(RANGED)),
                 "both": (RANGED, through(LISTED)),
-                "not IPv4": (UNLISTED,),
+                "not IPv4": (UNLISTED, []),
                 "not IPv6": (UNLISTED6, through(UNLISTED)),
             }.items()
         }
