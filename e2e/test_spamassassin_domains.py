@@ -1,7 +1,7 @@
 """SpamAssassin, with contrib/spamassassin-domains.cf as it is, scores mail by the names and mail addresses in it.
 
-It asks about links (`urirhssub`), the envelope sender (`check_rbl_envfrom`) and hashes of mail addresses (HashBL), through
-an Unbound.
+It asks about links (`urirhssub`), the envelope sender (`check_rbl_envfrom`) and hashes of mail addresses (HashBL),
+through an Unbound.
 """
 
 import base64
