@@ -83,16 +83,16 @@ def unbound(tmp_path: Path, server: str, zone: str = ZONE, records: Sequence[str
     return Daemon([program, "-d", "-c", config], directory / "log", lambda: accepts(RESOLVER, 53))
 
 
-def rspamd(tmp_path: Path, suffix: str = "", rbls: str = "", filters: str = "") -> Daemon:
+def rspamd(tmp_path: Path, suffix: str | None = "", rbls: str = "", filters: str = "") -> Daemon:
     """An rspamd that scans on port 11333 of 127.0.0.1.
 
-    suffix: of the two files of contrib/ that it has in local.d. rbls: more of rbl.conf, behind the file. filters: the
-    modules in C that it has.
+    suffix: of the two files of contrib/ that it has in local.d; None: neither. rbls: more of rbl.conf, behind the file.
+    filters: the modules in C that it has.
     """
     directory = tmp_path / "rspamd"
     local = directory / "local.d"
     local.mkdir(parents=True)
-    for name in ("rbl", "rbl_group"):
+    for name in ("rbl", "rbl_group") if suffix is not None else ():
         shutil.copy(CONTRIB / f"rspamd-{name}{suffix}.conf", local / f"{name}.conf")
     with (local / "rbl.conf").open("a") as file:
         file.write(rbls)

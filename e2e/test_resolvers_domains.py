@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.conftest import OURS, THEIRS, ZONE
+from e2e.conftest import THEIRS, ZONE
 from e2e.daemons import Daemon
 from e2e.resolvers import KINDS, ROUTES, Exchange, ancestors, ask, outcome, resolving
 from tests.serving import ServerProcess
@@ -57,7 +57,9 @@ one.two.three.four.example
 {HASH}
 """
 
-NODATA, NXDOMAIN = ("NOERROR", []), ("NXDOMAIN", [])
+Outcome = tuple[str, list[str]]
+NODATA: Outcome = ("NOERROR", [])
+NXDOMAIN: Outcome = ("NXDOMAIN", [])
 # In an order in which a resolver learns of what there is not before it is asked for what there is.
 EXPECTED = [
     ("invalid", "A", NXDOMAIN),

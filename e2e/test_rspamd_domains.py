@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.conftest import OURS, UNLISTED
+from e2e.conftest import LISTED, OURS, RANGED, UNLISTED
 from e2e.daemons import Daemon, until
 from e2e.dkim import Signer
 from e2e.domains import TEXT, ZONE, write_zone
@@ -200,9 +200,43 @@ def test_the_probe_stays_green(server: ServerProcess, resolver: Daemon, tmp_path
         assert not says(daemon, ZONE, "retries left")()
         assert not says(daemon, ZONE, "disable object")()
         assert scan(UNLISTED, body="https://bad.example/") == spam("bad.example:url")
-    # Each probe had a name of its own, and so came to the server.
+    # Each probe had a name of its own.
     assert len(replies) >= 5
     assert set(replies.values()) == {"NXDOMAIN"}
     assert all(re.fullmatch(r"[\w-]{8,31}", label) for label in replies)
     assert not server.ask(f"invalid.{ZONE}").answer
     assert server.ask(f"test.{ZONE}").answer
+
+
+def test_one_zone_lists_names_and_addresses(zone_file: Path, tmp_path: Path) -> None:
+    more = f'  - {{name: addresses, code: 127.0.0.2, txt: "{{ip}} is listed", entries: [{LISTED}]}}\n'
+    zone_file.write_text(zone_file.read_text() + more)
+    rule = f'both {{ rbl = "{ZONE}"; checks = ["from", "urls"]; returncodes = {{ BOTH_SPAM = "127.0.0.2"; }} }}'
+    with (
+        ServerProcess(str(zone_file.parent), listen=(f"{OURS}:53",)),
+        unbound(tmp_path, OURS, ZONE) as resolver,
+        rspamd(tmp_path, None, rbls=f"rbls {{ {rule} }}\n") as daemon,
+    ):
+        found = {
+            body: [sorted(what) for _, what in scan(address, body=body).values()]
+            for address, body in (
+                (LISTED, "https://www.bad.example/ and more"),
+                (LISTED, "https://good.example/"),
+                (UNLISTED, "https://worse.example/"),
+                (UNLISTED, f"http://{LISTED}/"),
+                (UNLISTED, f"http://{RANGED}/ https://good.example/"),
+            )
+        }
+        assert found == {
+            "https://www.bad.example/ and more": [[f"{LISTED}:from", "bad.example:url"]],
+            "https://good.example/": [[f"{LISTED}:from"]],
+            "https://worse.example/": [["worse.example:url"]],
+            # An address in a link is asked for as that of a client.
+            f"http://{LISTED}/": [["7.2.0.192:url"]],
+            f"http://{RANGED}/ https://good.example/": [],
+        }
+        # A list that is asked for addresses is probed for 127.0.0.1, names or not.
+        until(lambda: len(probes(daemon, ZONE)) >= 3, "rspamd has probed the list three times")
+        assert set(probes(daemon, ZONE)) == {"no records with this name"}
+        assert says(resolver, f" 1.0.0.127.{ZONE}. A IN NXDOMAIN ")()
+        assert not says(daemon, ZONE, "retries left")()
