@@ -11,7 +11,6 @@ from e2e import domains
 from e2e.conftest import LISTED, LISTED6, RANGED, UNLISTED, UNLISTED6, ZONE
 from e2e.exim import Exim
 from e2e.postfix import Outcome, resolver, send_mail
-from tests.serving import ServerProcess
 
 REASON = "{ip} hit our spam traps: unsolicited mail. Listed until further notice. https://bl.example.org/?ip={ip}"
 ACCEPTED = "250 OK id="
@@ -33,8 +32,8 @@ def reply(outcome: Outcome) -> str:
     return " ".join(outcome.reply.split())
 
 
-def test_mail_from_listed_addresses_is_refused(server: ServerProcess, tmp_path: Path) -> None:
-    assert server.metrics_url
+@pytest.mark.usefixtures("server")
+def test_mail_from_listed_addresses_is_refused(tmp_path: Path) -> None:
     with resolver(tmp_path / "unbound"), Exim("exim-acl.conf") as exim:
         for address in (LISTED, LISTED6):
             outcome = send_mail(address, "listed")
@@ -49,13 +48,13 @@ def test_mail_from_listed_addresses_is_refused(server: ServerProcess, tmp_path: 
         assert sum("X-DNSBL-Warning" in mail for mail in exim.queued()) == 1
 
 
+@pytest.mark.usefixtures("server")
 class TestDomains:
     @pytest.fixture
     def zone_file(self, tmp_path: Path) -> Path:
         return domains.write_zone(tmp_path / "zones")
 
-    def test_senders_are_refused_by_their_domain(self, server: ServerProcess, tmp_path: Path) -> None:
-        assert server.host
+    def test_senders_are_refused_by_their_domain(self, tmp_path: Path) -> None:
         with resolver(tmp_path / "unbound", zone=domains.ZONE), Exim("exim-acl-domains.conf") as exim:
             for name, listed in REFUSED.items():
                 outcome = send_mail(UNLISTED, "refused", sender=f"someone@{name}")
@@ -70,8 +69,7 @@ class TestDomains:
             exim.wait_for_queued("Subject: mapped\n", warning)
             assert sum("X-DNSBL-Warning" in mail for mail in exim.queued()) == 1
 
-    def test_clients_are_refused_by_the_name_they_say(self, server: ServerProcess, tmp_path: Path) -> None:
-        assert server.host
+    def test_clients_are_refused_by_the_name_they_say(self, tmp_path: Path) -> None:
         with resolver(tmp_path / "unbound", zone=domains.ZONE), Exim("exim-acl-domains.conf"):
             for name, listed in REFUSED.items():
                 outcome = send_mail(UNLISTED, "refused", helo=name)
