@@ -18,7 +18,6 @@ from dnsbl_server.cli.check import check
 from dnsbl_server.cli.lookup import lookup
 from dnsbl_server.cli.serve import serve
 
-
 # What writing says on a full or broken disk. The program writes nothing but its output, so it is about that. (A reader
 # that has gone, EPIPE, is click's.)
 _UNWRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
