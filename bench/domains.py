@@ -10,9 +10,9 @@ seed, the same ones every time, and no two of them are equal.
     Colliding  names that meet in one place of a hash table without a key: a quarter each have the same low 32 bits of
                FNV-1a and of djb2, of the name from left to right, and of its labels from right to left. The other half
                of the queries are names that collide with them
-    Longest    as Names, and 500 suffixes of two labels of one character. The queries have 127 labels of one character,
-               as many as a name can have; half of them are below such a suffix
-    Deepest    as Longest, and 5,000 names of 127 labels, with the zone's, are listed. A quarter of the queries are for
+    Longest    as Names, and 500 suffixes of a label of one character and one of two. The queries have 126 labels with
+               the zone's, one fewer than a name can have; half of them are below such a suffix
+    Deepest    as Longest, and 5,000 names of 126 labels, with the zone's, are listed. A quarter of the queries are for
                these, a quarter are below a suffix, half are names that differ from one of these in their first label
 """
 
@@ -35,7 +35,7 @@ _LETTERS = string.ascii_lowercase
 _CHARACTERS = _LETTERS + string.digits
 _SUFFIXES = 5  # one of so many names is one
 _SHORT_ZONE = "b.l"
-_LONGEST = 125  # labels in front of that zone: 127 of one character make a name of 255 bytes
+_LONGEST = 124  # labels in front of that zone: with its two of one character, a name of 254 bytes
 _SHORT_SUFFIXES = 500  # of the 936 that there are
 _DEEP_NAMES = 5_000
 _STEPS = (10, 9)  # of a chain of collisions, in either label: 2 ** 19 names, half of them listed
@@ -168,7 +168,7 @@ class Longest(Names):
 
     def __init__(self, count: int) -> None:
         super().__init__(count)
-        short = [f"{host}.{end}" for host, end in product(_CHARACTERS, _LETTERS)]
+        short = [f"{host}.q{end}" for host, end in product(_CHARACTERS, _LETTERS)]
         self._random.shuffle(short)
         self._short, self._unlisted = short[:_SHORT_SUFFIXES], short[_SHORT_SUFFIXES:]
         self._suffixes[:_SHORT_SUFFIXES] = self._short

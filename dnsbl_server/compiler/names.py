@@ -60,7 +60,8 @@ class NameLayers:
     def __init__(self, rib: ZoneRib, chains: Chains) -> None:
         self._chains = chains
         self._origins: list[_Origin] = []
-        self._joined: list[tuple[int, ...]] = []
+        # Each is a rule with one row more.
+        self._joined: list[tuple[int, int]] = []
         self._states: list[_State] = [{}]
         self._numbers_of_states: dict[_Key, int] = {(): 0}
         # Of each distinct node: what holds for the name, and for all names below it.
@@ -125,15 +126,19 @@ class NameLayers:
         self._origins += origins
         self._trie.add(names, kinds, rules, self._join)
 
-    def _rows_of(self, rule: int) -> tuple[int, ...]:
-        """The rules of single rows that a rule is made of."""
-        if rule >= _JOINED:
-            return self._joined[rule - _JOINED]
-        return (rule,) if rule else ()
+    def _rows_of(self, rule: int) -> list[int]:
+        """The rules of single rows that a rule is made of, in their order."""
+        rows = []
+        while rule >= _JOINED:
+            rule, row = self._joined[rule - _JOINED]
+            rows.append(row)
+        if rule:
+            rows.append(rule)
+        return rows[::-1]
 
-    def _join(self, rule: int, other: int) -> int:
-        """The number of a rule with all rows of two."""
-        self._joined.append((*self._rows_of(rule), *self._rows_of(other)))
+    def _join(self, rule: int, row: int) -> int:
+        """The number of a rule with one row more."""
+        self._joined.append((rule, row))
         return _JOINED + len(self._joined) - 1
 
     def _combine(self, state: int, rule: int, labels: int) -> tuple[int, int]:
@@ -160,14 +165,16 @@ class NameLayers:
         ours = [each for each in written if each[2] & side and each[0].number >= _ZONE]
         if not ours or _ZONE in around:
             return around
-        # As specific are what means both sides; and of these and of the others the exclusions come first.
+        # What means both sides is less specific; of what is as specific the exclusions come first.
         ours.sort(key=lambda each: (each[2] == AT | BELOW, each[0].listing is not None))
+        of_lists: dict[int, list[tuple[_Origin, int, int]]] = {}
+        for each in ours:
+            of_lists.setdefault(each[0].number, []).append(each)
+        if _ZONE in of_lists:
+            return {_ZONE: None}
         found: _State = dict(around)
-        for number in sorted({origin.number for origin, _, _ in ours}):
-            of_list = [each for each in ours if each[0].number == number]
+        for number, of_list in of_lists.items():
             under = found.get(number, ())
-            if number == _ZONE:
-                return {_ZONE: None}
             if under is None or any(origin.file == _LIST for origin, _, _ in of_list):
                 found[number] = None
                 continue
