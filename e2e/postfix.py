@@ -27,8 +27,10 @@ from e2e.daemons import PATIENCE, Daemon, accepts, until
 CONTRIB = Path(__file__).parent.parent / "contrib"
 RESOLVER = "127.0.0.1"
 MAILBOX = "postmaster@example.net"
+SENDER = "someone@example.com"
+HELO = "client.example.com"
 
-# Everything but our zone ends here, so that nothing waits for name servers that cannot be reached.
+# Everything but our zones ends here, so that nothing waits for name servers that cannot be reached.
 UNBOUND = """\
 server:
     interface: {resolver}
@@ -45,13 +47,16 @@ server:
     module-config: "iterator"
     qname-minimisation: yes
     local-zone: "." static
+{more}
+remote-control:
+    control-enable: no
+"""
+ZONE_OF_OURS = """\
+server:
     local-zone: "{zone}." transparent
-    {more}
 stub-zone:
     name: "{zone}"
     stub-addr: {server}
-remote-control:
-    control-enable: no
 """
 
 MAIN = """\
@@ -97,32 +102,41 @@ def resolve(name: str, qtype: str = "A") -> dns.message.Message:
     return dns.query.tcp(dns.message.make_query(name, qtype), RESOLVER, PATIENCE)
 
 
-def _resolver_is_ready() -> bool:
+def _knows(zone: str) -> bool:
     try:
-        return resolve(ZONE, "SOA").rcode() == dns.rcode.NOERROR
+        return resolve(zone, "SOA").rcode() == dns.rcode.NOERROR
     except (OSError, EOFError, dns.exception.DNSException):
         return False
 
 
 @contextmanager
-def resolver(directory: Path, keeps_answers: bool = True) -> Iterator[Daemon]:
-    """An Unbound on 127.0.0.1, which knows our zone; with `keeps_answers` false each query gets to our server."""
+def resolver(
+    directory: Path, keeps_answers: bool = True, zone: str = ZONE, records: Sequence[str] = ()
+) -> Iterator[Daemon]:
+    """An Unbound on 127.0.0.1, which knows a zone of ours.
+
+    keeps_answers: false where each query is to get to our server.
+    records: what there is besides, such as the names of addresses, each as in a zone file.
+    """
     directory.mkdir()
-    more = "" if keeps_answers else "cache-max-ttl: 0\n    cache-max-negative-ttl: 0"
+    lines = [f"    local-data: '{record}'\n" for record in records]
+    if not keeps_answers:
+        lines.append("    cache-max-ttl: 0\n    cache-max-negative-ttl: 0\n")
+    more = "".join(lines) + ZONE_OF_OURS.format(zone=zone, server=OURS)
     config = directory / "unbound.conf"
-    config.write_text(UNBOUND.format(resolver=RESOLVER, directory=directory, zone=ZONE, server=OURS, more=more))
-    with Daemon(["unbound", "-d", "-c", config], directory / "log", _resolver_is_ready) as daemon:
+    config.write_text(UNBOUND.format(resolver=RESOLVER, directory=directory, more=more))
+    with Daemon(["unbound", "-d", "-c", config], directory / "log", lambda: _knows(zone)) as daemon:
         yield daemon
 
 
 class _RecordedSMTP(smtplib.SMTP):
     """An SMTP client that writes down what is said."""
 
-    def __init__(self, dialogue: list[str], source: str) -> None:
+    def __init__(self, dialogue: list[str], source: str, helo: str) -> None:
         self._dialogue = dialogue
         super().__init__(
             MAIL6 if ":" in source else MAIL,
-            local_hostname="client.example.com",
+            local_hostname=helo,
             timeout=PATIENCE,
             source_address=(source, 0),
         )
@@ -151,17 +165,17 @@ class Outcome:
         return f"{self.code} {self.text}"
 
 
-def send_mail(source: str, subject: str) -> Outcome:
-    """Send one mail to the mailbox from an address."""
+def send_mail(source: str, subject: str, sender: str = SENDER, helo: str = HELO) -> Outcome:
+    """Send one mail to the mailbox from an address, for a sender, and with a name in EHLO."""
     message = EmailMessage()
-    message["From"] = "someone@example.com"
+    message["From"] = SENDER
     message["To"] = MAILBOX
     message["Subject"] = subject
     message.set_content("Hello.\n")
     dialogue: list[str] = []
-    with _RecordedSMTP(dialogue, source) as client:
+    with _RecordedSMTP(dialogue, source, helo) as client:
         client.ehlo()
-        client.mail("someone@example.com")
+        client.mail(sender)
         code, text = client.rcpt(MAILBOX)
         if code == 250:
             code, text = client.data(message.as_bytes())
@@ -196,10 +210,17 @@ class Postfix:
 
     with_postscreen: with the services of contrib/postfix-master.cf instead of a plain smtpd.
     smtpd_processes: how many there may be at once, "-" for Postfix's default.
-    settings: lines of main.cf after those of contrib/postfix-main.cf.
+    settings: lines of main.cf after those of `main`, which is a file of contrib/.
     """
 
-    def __init__(self, with_postscreen: bool = False, smtpd_processes: str = "-", settings: str = "") -> None:
+    def __init__(
+        self,
+        with_postscreen: bool = False,
+        smtpd_processes: str = "-",
+        settings: str = "",
+        main: str = "postfix-main.cf",
+    ) -> None:
+        self._main = main
         self._with_postscreen = with_postscreen
         self._smtpd_processes = smtpd_processes
         self._settings = settings
@@ -240,7 +261,7 @@ class Postfix:
         main = MAIN.format(
             directory=self.directory, addresses=f"{MAIL}, {MAIL6}", mailbox=MAILBOX, uid=mail.st_uid, gid=mail.st_gid
         )
-        (self._config / "main.cf").write_text(main + (CONTRIB / "postfix-main.cf").read_text() + self._settings)
+        (self._config / "main.cf").write_text(main + (CONTRIB / self._main).read_text() + self._settings)
         smtp = SMTPD.format(processes=self._smtpd_processes)
         if self._with_postscreen:
             smtp = (CONTRIB / "postfix-master.cf").read_text()

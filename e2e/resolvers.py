@@ -9,7 +9,8 @@ import re
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
@@ -31,6 +32,11 @@ RESOLVER = "127.0.0.1"
 ABOVE, ABOVE6 = MAIL, MAIL6
 PATIENCE = 30.0
 PLACEHOLDER = "192.0.2.53"
+
+KINDS = ("unbound", "named")
+ROUTES = ("stub", "delegation")
+# Unbound's own 127.0.0.0/8 filter is on in these tests: also with a delegation it must know that we may answer that.
+DELEGATED = {"unbound": f'server:\n    private-domain: "{ZONE}"\n', "named": ""}
 
 
 def snippet(name: str, server: str) -> str:
@@ -269,3 +275,33 @@ class Wire:
                     payload[12:end] == query[12:end],
                 )
             )
+
+
+@contextmanager
+def resolving(
+    directory: Path, kind: str, route: str, server: str, *, conf: str | None = None, is_strict: bool = True
+) -> Iterator[Wire]:
+    """A resolver on 127.0.0.1 that knows where the zone is; what passes between it and the server.
+
+    conf: instead of the configuration that goes with the route.
+    """
+    with ExitStack() as stack:
+        above = Above(directory / "above", server if route == "delegation" else None)
+        stack.enter_context(above.daemon)
+        if conf is None:
+            conf = snippet(f"{kind}.conf", server) if route == "stub" else DELEGATED[kind]
+        start = unbound if kind == "unbound" else named
+        stack.enter_context(start(directory / kind, above, conf, is_strict))
+        yield stack.enter_context(Wire(server))
+
+
+def ancestors(name: str) -> list[str]:
+    """The names between the zone and a name below it, from the top, as `Exchange.below` has them."""
+    labels = name.removesuffix(f".{ZONE}").split(".")
+    return [".".join(labels[-count:]) for count in range(1, len(labels))]
+
+
+def outcome(answer: dns.message.Message) -> tuple[str, list[str]]:
+    """The status and the values, sorted."""
+    values = (data.to_text().strip('"') for rrset in answer.answer for data in rrset)
+    return dns.rcode.to_text(answer.rcode()), sorted(values)

@@ -10,7 +10,6 @@ import ipaddress
 import re
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import dns.flags
@@ -22,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from e2e.conftest import LISTED, LISTED6, OURS, OURS6, RANGED, THEIRS, UNLISTED, UNLISTED6, ZONE
 from e2e.daemons import Daemon, until
-from e2e.resolvers import Above, Exchange, Wire, ask, named, snippet, unbound, without
+from e2e.resolvers import KINDS, ROUTES, Exchange, ancestors, ask, outcome, resolving, snippet, without
 from tests.serving import ServerProcess
 
 WORDY = "192.0.2.66"
@@ -66,11 +65,6 @@ $NS 120 ns1.example.org
 """ + "".join(f":127.0.0.{number}:$ {number} {'wordy ' * 38}\n{WORDY}\n" for number in range(20, 28))
 SIX = ":127.0.0.2:$ hit our spam traps\n2001:db8:bad::/48\n"
 
-KINDS = ("unbound", "named")
-ROUTES = ("stub", "delegation")
-# Unbound's own 127.0.0.0/8 filter is on in these tests: also with a delegation it must know that we may answer that.
-DELEGATED = {"unbound": f'server:\n    private-domain: "{ZONE}"\n', "named": ""}
-
 
 @pytest.fixture
 def zone_file(tmp_path: Path) -> Path:
@@ -97,38 +91,8 @@ def rbldnsd(tmp_path: Path) -> Iterator[Daemon]:
         yield daemon
 
 
-@contextmanager
-def resolving(
-    directory: Path, kind: str, route: str, server: str, *, conf: str | None = None, is_strict: bool = True
-) -> Iterator[Wire]:
-    """A resolver on 127.0.0.1 that knows where the zone is; what passes between it and the server.
-
-    conf: instead of the configuration that goes with the route.
-    """
-    with ExitStack() as stack:
-        above = Above(directory / "above", server if route == "delegation" else None)
-        stack.enter_context(above.daemon)
-        if conf is None:
-            conf = snippet(f"{kind}.conf", server) if route == "stub" else DELEGATED[kind]
-        start = unbound if kind == "unbound" else named
-        stack.enter_context(start(directory / kind, above, conf, is_strict))
-        yield stack.enter_context(Wire(server))
-
-
 def name_of(address: str) -> str:
     return ipaddress.ip_address(address).reverse_pointer.rsplit(".", 2)[0] + "." + ZONE
-
-
-def ancestors(name: str) -> list[str]:
-    """The names between the zone and a name below it, from the top, as `Exchange.below` has them."""
-    labels = name.removesuffix(f".{ZONE}").split(".")
-    return [".".join(labels[-count:]) for count in range(1, len(labels))]
-
-
-def outcome(answer: dns.message.Message) -> tuple[str, list[str]]:
-    """The status and the values, sorted."""
-    values = (data.to_text().strip('"') for rrset in answer.answer for data in rrset)
-    return dns.rcode.to_text(answer.rcode()), sorted(values)
 
 
 def negative_ttl(answer: dns.message.Message) -> int:

@@ -5,12 +5,7 @@ asks through an Unbound. It probes each list for 127.0.0.1, which must not be li
 it. So it does where rbldnsd serves a file with 127.0.0.0/8, as published ones have it; not where this server does.
 """
 
-import json
 import re
-import shutil
-import urllib.error
-import urllib.request
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -20,137 +15,23 @@ import dns.query
 import pytest
 
 from e2e.conftest import LISTED, LISTED6, OURS, RANGED, THEIRS, UNLISTED, UNLISTED6, ZONE
-from e2e.daemons import PATIENCE, Daemon, accepts, until
+from e2e.daemons import Daemon, until
+from e2e.rspamd import DATE, RESOLVER, probes, rspamd, says, scan, unbound
 from tests.serving import ServerProcess
-
-CONTRIB = Path(__file__).parents[1] / "contrib"
-RESOLVER = "127.0.0.1"
-RSPAMD = "http://127.0.0.1:11333"
-
-# Nobody else's lists exist here: every other name is answered at once.
-UNBOUND = """\
-server:
-    interface: {resolver}
-    directory: "{directory}"
-    chroot: ""
-    username: ""
-    pidfile: ""
-    use-syslog: no
-    log-replies: yes
-    module-config: "iterator"
-    local-zone: "." static
-    local-zone: "{zone}." transparent
-remote-control:
-    control-enable: no
-stub-zone:
-    name: "{zone}"
-    stub-addr: {server}
-"""
-
-# Debian's files, of all modules only rbl; with the lists that Debian has there.
-MAIN = """\
-options {
-    .include "$CONFDIR/options.inc"
-    .include(priority=1,duplicate=merge) "$LOCAL_CONFDIR/local.d/options.inc"
-}
-.include "$CONFDIR/actions.conf"
-.include "$CONFDIR/groups.conf"
-.include "$CONFDIR/modules.d/rbl.conf"
-modules { path = "${PLUGINSDIR}/rbl.lua"; }
-logging { type = "console"; level = "info"; color = false; debug_modules = ["monitored", "rbl"]; }
-worker "normal" { bind_socket = "127.0.0.1:11333"; count = 1; }
-worker "controller" { bind_socket = "127.0.0.1:11334"; count = 1; }
-"""
-
-# Probes come at a quarter of a second and, while the list is well, ever slower; in life at a minute. The list of top
-# level domains is compiled at each start, Debian's for minutes. A slow machine is no broken list.
-OPTIONS = """\
-monitoring_watch_interval = 0.25s;
-dns { nameserver = ["%s"]; timeout = 10s; retransmits = 3; }
-task_timeout = 50s;
-url_tld = "$DBDIR/tld";
-filters = "";
-"""
 
 # The special-use space that firehol_level1 holds, and two addresses.
 FEED = f"0.0.0.0/8\n10.0.0.0/8\n127.0.0.0/8\n192.168.0.0/16\n{LISTED}\n{RANGED}\n"
 FEED_ZONE = "zone: bl.example.org\nnegative_ttl: 2s\nfiles: [feed.txt]\n"
 
-DATE = "Mon, 23 Nov 2026 10:00:00 +0000"
 
-Symbols = dict[str, tuple[float, list[str]]]
-
-
-def unbound(tmp_path: Path, server: str) -> Daemon:
-    directory = tmp_path / "unbound"
-    directory.mkdir()
-    config = directory / "unbound.conf"
-    config.write_text(UNBOUND.format(resolver=RESOLVER, directory=directory, zone=ZONE, server=server))
-    # A copy: what Debian's AppArmor profile lets the installed program read is no directory of a test.
-    program = shutil.copy("/usr/sbin/unbound", directory / "unbound")
-    return Daemon([program, "-d", "-c", config], directory / "log", lambda: accepts(RESOLVER, 53))
-
-
-def rspamd(tmp_path: Path) -> Daemon:
-    directory = tmp_path / "rspamd"
-    local = directory / "local.d"
-    local.mkdir(parents=True)
-    for name in ("rbl.conf", "rbl_group.conf"):
-        shutil.copy(CONTRIB / f"rspamd-{name}", local / name)
-    (local / "options.inc").write_text(OPTIONS % RESOLVER)
-    (directory / "tld").write_text("com\nnet\norg\n")
-    config = directory / "rspamd.conf"
-    config.write_text(MAIN)
-    # As root, which it calls insecure: nobody else can read the directories of a test.
-    command: list[str | Path] = ["rspamd", "-f", "--insecure", "-c", config]
-    for variable in ("LOCAL_CONFDIR", "DBDIR", "RUNDIR", "LOGDIR"):
-        command += ["--var", f"{variable}={directory}"]
-    return Daemon(command, directory / "log", _scans)
-
-
-def _scans() -> bool:
-    try:
-        with urllib.request.urlopen(f"{RSPAMD}/ping", timeout=1) as response:
-            return bool(response.status == 200)
-    except (OSError, urllib.error.URLError):
-        return False
-
-
-def scan(address: str, through: str | None = None) -> Symbols:
-    """The symbols of a mail that comes from an address, each with its score and what it was given for.
-
-    through: the address in a Received header that the mail brings along.
-    """
-    lines = [
-        *([f"Received: from a.example.com (a.example.com [{through}]) by b.example.net; {DATE}"] if through else []),
-        f"Date: {DATE}",
-        "Message-ID: <1@example.com>",
-        "From: a@example.com",
-        "To: b@example.net",
-        "Subject: Test",
-        "",
-        "Test.",
-    ]
-    headers = {"IP": address, "Helo": "a.example.com", "From": "a@example.com", "Rcpt": "b@example.net"}
-    request = urllib.request.Request(f"{RSPAMD}/checkv2", "\r\n".join(lines).encode(), headers)
-    with urllib.request.urlopen(request, timeout=PATIENCE) as response:
-        found = json.load(response)["symbols"]
-    return {name: (symbol["score"], symbol.get("options", [])) for name, symbol in found.items()}
-
-
-def probes(daemon: Daemon) -> list[str]:
-    """What rspamd's probes of our list came to, in its words."""
-    return re.findall(rf"dns callback for {re.escape(ZONE)} in [\d.]+: (.*)", daemon.output())
+def through(address: str) -> list[str]:
+    """A Received header that a mail brings along."""
+    return [f"Received: from a.example.com (a.example.com [{address}]) by b.example.net; {DATE}"]
 
 
 def probe_replies(resolver: Daemon) -> list[str]:
     """What the resolver replied to the probes."""
     return re.findall(rf" 1\.0\.0\.127\.{re.escape(ZONE)}\. A IN (\S+) ", resolver.output())
-
-
-def says(daemon: Daemon, *texts: str) -> Callable[[], bool]:
-    """Whether a line of its log holds all these."""
-    return lambda: any(all(text in line for text in texts) for line in daemon.output().splitlines())
 
 
 @pytest.fixture
@@ -165,18 +46,18 @@ def test_mail_from_listed_addresses_gets_symbols(server: ServerProcess, tmp_path
     assert server.host == OURS
     with unbound(tmp_path, OURS), rspamd(tmp_path):
         found = {
-            what: scan(*addresses)
-            for what, addresses in {
-                "IPv4": (LISTED,),
-                "a range": (RANGED,),
-                "IPv6": (LISTED6,),
-                "a code without a symbol": ("192.0.2.99",),
-                "received": (UNLISTED, LISTED),
-                "received over IPv6": (UNLISTED6, f"IPv6:{LISTED6}"),
-                "received, a range": (UNLISTED, RANGED),
-                "both": (RANGED, LISTED),
-                "not IPv4": (UNLISTED,),
-                "not IPv6": (UNLISTED6, UNLISTED),
+            what: scan(address, lines)
+            for what, (address, lines) in {
+                "IPv4": (LISTED, []),
+                "a range": (RANGED, []),
+                "IPv6": (LISTED6, []),
+                "a code without a symbol": ("192.0.2.99", []),
+                "received": (UNLISTED, through(LISTED)),
+                "received over IPv6": (UNLISTED6, through(f"IPv6:{LISTED6}")),
+                "received, a range": (UNLISTED, through(RANGED)),
+                "both": (RANGED, through(LISTED)),
+                "not IPv4": (UNLISTED, []),
+                "not IPv6": (UNLISTED6, through(UNLISTED)),
             }.items()
         }
     assert found == {

@@ -26,6 +26,7 @@ from dnsbl_server.compiler.compile import compile_zone
 from dnsbl_server.compiler.rib import ZoneRib
 from dnsbl_server.model.listing import Listing
 from dnsbl_server.model.problem import Problems
+from dnsbl_server.sources.entrytext import EntryText
 from dnsbl_server.sources.listfile import read_list_file
 from dnsbl_server.sources.zonefile import read_zone_file
 from dnsbl_server.table.table import ZoneTable
@@ -119,7 +120,7 @@ def check(path: Path, seen: Counter[str]) -> None:
     """Read a file. Raises whatever it should not, AssertionError where the invariant does not hold."""
     problems = Problems()
     if path.suffix == ".txt":
-        read_list_file(str(path), _LISTING, problems, lambda *_: None, lambda *_: True)
+        read_list_file(str(path), _LISTING, problems, lambda *_: None, lambda *_: True, EntryText("bl.example.org"))
     else:
         result = read_zone_file(str(path), problems, lambda *_: None)
         assert result.failed == bool(problems.errors)

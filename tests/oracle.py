@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
+from dnsbl_server.model._names import Names
+from dnsbl_server.model._spans import Spans
 from dnsbl_server.model.address import Address, Net
 from dnsbl_server.model.apex import Soa
 from dnsbl_server.model.domain import AT, BELOW, Domain, Domains
@@ -21,6 +23,7 @@ from dnsbl_server.model.listing import Listing, Template
 from dnsbl_server.model.problem import Place, Problems
 from dnsbl_server.model.subject import Subject, Subjects
 from dnsbl_server.model.zone import BlockList, Zone
+from dnsbl_server.sources.entrytext import EntryText
 from dnsbl_server.sources.listfile import FORMATS
 from dnsbl_server.sources.listreader import Sink
 from tests.annotated import AnnotatedReader, write_line
@@ -32,6 +35,7 @@ TIMES = tuple(int(NOW) + offset for offset in (-86400, -1, 0, 1, 10, 20, 86400))
 # Where the entries are: the ends of both address spaces and somewhere between; the length of the shortest prefix.
 BASES = {4: (0, 0xC6336400, 0xFFFFFFC0), 6: (0, 0x20010DB8 << 96, (1 << 128) - 64)}
 SHORTEST = {4: 3, 6: 16}
+TEXT = EntryText("bl.example.org", takes_suffixes=True)
 LABELS = ("a", "b", "ab", "0", "_x-", "test", "y" * 63)
 SIZE = 64
 MAX_LISTED = 238  # characters of a name that fits below `bl.example.org`
@@ -63,7 +67,11 @@ def is_excluded(exclusions: tuple[Exclusion, ...], subject: Subject) -> bool:
 def holds(what: Subjects, subject: Subject) -> bool:
     """Whether a net has an address; or whether a name is that of an entry, or below it, whichever the entry means."""
     if isinstance(what, Net):
-        return isinstance(subject, Address) and what.version == subject.version and what.first <= subject.number <= what.last
+        return (
+            isinstance(subject, Address)
+            and what.version == subject.version
+            and what.first <= subject.number <= what.last
+        )
     if not isinstance(subject, Domain):
         return False
     written = str(what)
@@ -82,7 +90,7 @@ def covering(block_list: BlockList, subject: Subject) -> list[Entry]:
 
 def exclusions_of(file: ListFile) -> list[Exclusion]:
     """What a list file excludes."""
-    families = {**file.excluded, NAMES: file.excluded_names}
+    families: dict[int, Spans | Names] = {**file.excluded, NAMES: file.excluded_names}
     return [file.exclusion(family, row) for family, rows in families.items() for row in range(len(rows))]
 
 
@@ -231,7 +239,7 @@ def split(block_list: BlockList, draw: st.DrawFn, subjects: st.SearchStrategy[Su
     for entry in block_list.entries:
         own = None if entry.listing == block_list.listing else entry.listing
         target = draw(st.integers(-1, len(kinds) - 1))
-        if target < 0 or (own and kinds[target] == "plain"):
+        if target < 0 or (kinds[target] == "plain" and (own or not is_plain(entry.what))):
             kept.append(entry)
         else:
             lines[target].append(write_line(entry.what, own))
@@ -246,10 +254,18 @@ def split(block_list: BlockList, draw: st.DrawFn, subjects: st.SearchStrategy[Su
     return replace(block_list, entries=tuple(kept), files=files)
 
 
+def is_plain(what: Subjects) -> bool:
+    """Whether a line of the plain format can have an entry: single words are no names there."""
+    try:
+        return TEXT.parse(str(what)) == what
+    except ValueError:
+        return False
+
+
 def make_file(path: str, kind: str, lines: list[str], listing: Listing) -> ListFile:
     """A list file of these lines, read by the reader of its format."""
     problems = Problems()
-    sink = Sink(path, listing, problems, lambda net, text, place: True)
+    sink = Sink(path, listing, problems, lambda what, text, place: True, TEXT)
     reader = AnnotatedReader(sink) if kind == "annotated" else FORMATS[kind](sink)
     if kind == "annotated":
         lines = [*lines, f"end {len(lines)}"]
@@ -263,7 +279,8 @@ def make_file(path: str, kind: str, lines: list[str], listing: Listing) -> ListF
 def zones(draw: st.DrawFn) -> Zone:
     """A zone of one to three lists without duplicates, of addresses, names or both, its texts the bare reasons."""
     count = draw(st.integers(1, 3))
-    subjects = draw(st.sampled_from((nets(), names(), nets() | names())))
+    kinds: list[st.SearchStrategy[Subjects]] = [nets(), names(), nets() | names()]
+    subjects = draw(st.sampled_from(kinds))
     lists = tuple(draw(block_lists(number, subjects)) for number in range(count))
     return make_zone(lists, draw(exclusions(subjects)))
 

@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "http": "endpoint",
     "config": "model, endpoint, sources",
     "server": "__init__, model, endpoint, notify, privileges, answer, engine, supply, http, config",
-    "cli": "__init__, model, endpoint, log, supply, explain, config, server",
+    "cli": "__init__, model, endpoint, log, dns, supply, explain, config, server",
     "__main__": "cli",
 }
 

@@ -12,6 +12,10 @@ import click
 
 from dnsbl_server.cli.console import Progress
 from dnsbl_server.config import Settings
+from dnsbl_server.dns.mail import parse_mail_address
+from dnsbl_server.dns.name import parse_domain
+from dnsbl_server.explain import Asked
+from dnsbl_server.model.address import parse_address
 from dnsbl_server.model.problem import Problems
 from dnsbl_server.supply.load import LoadResult, load_zones
 from dnsbl_server.supply.paths import find_zone_files
@@ -40,6 +44,19 @@ def parsed_by(parse: Callable[[str], T]) -> Callable[[click.Context, click.Param
             raise click.BadParameter(f"{value if isinstance(value, str) else ' '.join(value)}: {error}") from None
 
     return convert
+
+
+def parse_asked(text: str) -> Asked:
+    """What a zone can be asked for: an address, a domain name, or an e-mail address. Raises ValueError."""
+    if "@" in text:
+        return parse_mail_address(text)
+    try:
+        return parse_address(text, "address, domain name or e-mail address")
+    except ValueError:
+        # What ends in a number, or has a colon, is an address that is mistyped.
+        if ":" in text or text.removesuffix(".").rpartition(".")[2].isdigit():
+            raise
+        return parse_domain(text)
 
 
 def load_paths(paths: tuple[str, ...], files_below: tuple[str, ...]) -> LoadResult:

@@ -74,10 +74,13 @@ class Answers:
 
     def of_names(self, overlaps: "Iterable[int | None]") -> "array[int]":
         """The numbers of the answers that names have, by the numbers of their overlaps; None has 0."""
-        known: dict[int | None, int] = {None: 0}
+        known: dict[int, int] = {}
         numbers = array("I")
         for overlap in overlaps:
-            if overlap is not None and overlap not in known:
+            if overlap is None:
+                numbers.append(0)
+                continue
+            if overlap not in known:
                 known[overlap] = self._resolve(overlap)
             numbers.append(known[overlap])
         self._measure(NAMES, numbers)
@@ -88,8 +91,9 @@ class Answers:
         around = size_around(self.zone.name, any(each.has_names for each in self.zone.lists))
         for rtype, (records, answer) in self._largest.items():
             if answer is not None and around + records > MAX_MESSAGE:
+                size = around + records
                 message = (
-                    f"where {self._lists_of(answer)} list an address or name, its {rtype} answer is {around + records:,} bytes "
+                    f"where {self._lists_of(answer)} list an address or name, its {rtype} answer is {size:,} bytes "
                     f"long, and a message at most {MAX_MESSAGE:,}; let fewer lists overlap, or give them "
                     f"{'shorter texts' if rtype == 'TXT' else 'fewer codes'}"
                 )
@@ -145,9 +149,9 @@ class Answers:
         for start, end in reversed(list(zip([0, *ends], [*ends, 0], strict=True))):
             holding = []
             for chain in chains:
-                at = next((at for at, each in enumerate(chain.listings) if not 0 < expiry(each) <= start), None)
-                if at is not None:
-                    holding.append((chain, at))
+                held_at = [at for at, each in enumerate(chain.listings) if not 0 < expiry(each) <= start]
+                if held_at:
+                    holding.append((chain, held_at[0]))
             following = self.number_of(self._answer(holding, end, following)) if holding else 0
         return following
 

@@ -31,7 +31,7 @@ class Chains:
         # Whether any listing that was asked for is over.
         self.is_any_over = False
         self._expiries: dict[int, int] = {}
-        self._numbers: dict[tuple[int | tuple[int, ...], ...], int] = {}
+        self._numbers: dict[tuple[int, tuple[int, ...], tuple[int, ...]], int] = {}
 
     def expiry(self, listing: Listing) -> int:
         """When a listing ends, in seconds since 1970; 0 is never. Remembered, because a table asks for it often."""
@@ -77,7 +77,7 @@ class Chains:
             if not expires:
                 break
         chain = Chain(number, tuple(listings[at] for at in held), tuple(labels[at] for at in held) if labels else ())
-        key = (number, chain.labels, *map(id, chain.listings))
+        key = (number, chain.labels, tuple(map(id, chain.listings)))
         known = self._numbers.get(key)
         if known is None:
             self.chains.append(chain)

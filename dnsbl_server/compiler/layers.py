@@ -91,9 +91,11 @@ def current_names(own: ListRib, chains: Chains) -> list[Names]:
     entries = own.list.entries
     found = [Names(each for each in written if not chains.is_over(entries[each[2]].listing))]
     for names, file in zip(files, own.list.files, strict=True):
-        over = {at for at, listing in enumerate((own.list.listing, *file.listings)) if chains.is_over(listing)}
         numbers = file.numbers.get(NAMES, array("I", bytes(4)) * len(names))
-        found.append(names.without([row for row, number in enumerate(numbers) if number in over] if over else []))
+        listings = (own.list.listing, *file.listings)
+        over = {number for number in set(numbers) if chains.is_over(listings[number])}
+        rows = [row for row, number in enumerate(numbers) if number in over] if over else []
+        found.append(names.without(rows) if rows else names)
     return found
 
 

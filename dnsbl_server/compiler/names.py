@@ -114,9 +114,13 @@ class NameLayers:
         """Add rows, each with the origin that it has by its kind."""
         if not len(names):
             return
+        used = set(kinds or ())
+        if kinds is None or len(kinds) < len(names):
+            used.add(0)
         rules = array("I")
-        for at, origin in enumerate(origins, len(self._origins)):
-            is_over = origin.listing is not None and self._chains.is_over(origin.listing)
+        for kind, origin in enumerate(origins):
+            is_over = origin.listing is not None and (kind not in used or self._chains.is_over(origin.listing))
+            at = len(self._origins) + kind
             rules.extend(0 if is_over else 3 * at + scope for scope in (1, 2, 3))
         self._origins += origins
         self._trie.add(names, kinds, rules, self._join)

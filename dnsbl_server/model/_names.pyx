@@ -85,13 +85,36 @@ cdef class Names:
             longest = max(longest, self.rows[at].size)
         return longest
 
-    def rows_among(self, names, int scope):
-        """The rows with any bit of a scope, and with a name that is among these, as bytes."""
+    def has_scope(self, int scope):
+        """Whether any row has any bit of a scope."""
         cdef size_t at
+        for at in range(self.count):
+            if self.rows[at].scope & scope:
+                return True
+        return False
+
+    def rows_among(self, names, parents, int scope):
+        """The rows with any bit of a scope, whose name is among `names`, or one label below one of `parents`.
+
+        Both are sets of bytes; b"" as a parent is the root.
+        """
+        cdef size_t at
+        cdef NameRow row
         found = array("I")
         for at in range(self.count):
-            if self.rows[at].scope & scope and self.text_of(self.rows[at]) in names:
-                found.append(at)
+            row = self.rows[at]
+            if not row.scope & scope:
+                continue
+            if self.text_of(row) not in names:
+                while row.size and self.text[row.start] != c".":
+                    row.start += 1
+                    row.size -= 1
+                if row.size:
+                    row.start += 1
+                    row.size -= 1
+                if self.text_of(row) not in parents:
+                    continue
+            found.append(at)
         return found
 
     def without(self, rows):

@@ -19,7 +19,7 @@ LOOPBACK_LAST = LOOPBACK_FIRST | 0xFFFFFF
 # the part of IPv6 that IANA hands out.
 INTERNET = {4: (1 << 24, (224 << 24) - 1), 6: (0x2000 << 112, (0x4000 << 112) - 1)}
 
-_NET = "address, CIDR or range"
+_NET = "address, CIDR, range or domain name"
 
 
 class Address(NamedTuple):

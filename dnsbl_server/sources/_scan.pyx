@@ -1,6 +1,7 @@
-"""The lines of a list file to spans: the plain ones, which nearly all of them are.
+"""The lines of a list file to spans and names: the plain ones, which nearly all of them are.
 
-Owns a strict reader of addresses, CIDRs and ranges in their plainest form, and what makes a line plain. Every other
+Owns a strict reader of addresses, CIDRs, ranges, domain names and hashes in their plainest form, and what makes a line
+plain. Every other
 line goes to a function of the caller's, byte for byte, which decides what it means and what is wrong with it. So all
 rules and messages are in Python, and this module must never take a line that they would refuse, warn of or read
 otherwise; a property test holds it to that. No byte is read at or behind the end of a line (`end` throughout), whatever
@@ -8,9 +9,10 @@ the bytes are.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport UINT32_MAX, uint32_t, uint64_t
-from libc.string cimport memchr
+from libc.stdint cimport UINT32_MAX, uint8_t, uint32_t, uint64_t
+from libc.string cimport memchr, memset
 
+from dnsbl_server.model._names cimport Names, add_name
 from dnsbl_server.model._spans cimport Span4, Span6, Spans, add, address128
 
 ctypedef const unsigned char uchar
@@ -20,28 +22,59 @@ cdef enum:
     LARGEST4 = 16
     LARGEST6 = 32
     LOOPBACK = 127
+    MAX_LABEL = 63               # RFC 1035 section 2.3.4
+    MAX_NAME = 253               # as text
+    AT = 1                       # the scope of a name alone (`domain`)
 
 
-def scan(bytes block, uint64_t line, Py_ssize_t longest, Spans v4, Spans v6, other):
-    """Add the plain lines of a block, which has whole lines, to the spans; their numbers are those of the lines.
+cdef struct Rules:
+    # What a line may have: see `scan`.
+    bint takes_nets
+    uint8_t plain                # scopes
+    uint8_t dot
+    uint8_t star
+    uint32_t longest_name
+    uint32_t hash_size
+    bint is_of_hash[256]
 
-    `line` is the number of the first one. Every line that is neither plain nor empty nor just a comment, or has more
-    than `longest` bytes, goes to `other(number, line)`, in order; that may append to the spans. Returns the number of
-    lines.
+
+def scan(bytes block, uint64_t line, Py_ssize_t longest, columns, bint takes_nets, scopes, uint32_t longest_name, hashes,
+         other):
+    """Add the plain lines of a block, which has whole lines, to the columns; their numbers are those of the lines.
+
+    `line` is the number of the first one; columns: the spans of both versions, and the names; takes_nets: whether a
+    line may be a net; scopes: that of `name`, `.name` and `*.name`, 0 where it is not plain; longest_name: in
+    characters; hashes: how many characters a hash has, and which, 0 where it is not plain. Every line that is neither
+    plain nor empty nor just a comment, or has more than `longest` bytes, goes to `other(number, line)`, in order; that
+    may append to the columns. Returns the number of lines.
     """
     cdef uchar *start = <uchar *> PyBytes_AS_STRING(block)
     cdef uchar *end = start + PyBytes_GET_SIZE(block)
     cdef uchar *newline
     cdef uint64_t number = line
+    cdef Rules rules
+    cdef Spans v4, v6
+    cdef Names names
+    cdef unsigned char character
+    v4, v6, names = columns
     if v4.version != 4 or v6.version != 6:
         raise ValueError("the spans are of the wrong families")
+    memset(&rules, 0, sizeof(rules))
+    rules.takes_nets = takes_nets
+    rules.plain, rules.dot, rules.star = scopes
+    rules.longest_name = min(longest_name, <uint32_t> MAX_NAME)
+    rules.hash_size = hashes[0]
+    if rules.hash_size > rules.longest_name or rules.hash_size > MAX_LABEL:
+        rules.hash_size = 0
+    for character in <bytes> hashes[1]:
+        rules.is_of_hash[character] = True
     while start < end:
         if number > UINT32_MAX:
             raise OverflowError("too many lines")
         newline = <uchar *> memchr(start, c"\n", <size_t> (end - start))
         if newline == NULL:
             newline = end
-        if newline - start > longest or not read_line(start, newline, <uint32_t> number, v4, v6):
+        if newline - start > longest or not read_line(start, newline, <uint32_t> number, v4, v6, names, &rules):
             other(number, PyBytes_FromStringAndSize(<char *> start, newline - start))
         number += 1
         if newline == end:
@@ -50,24 +83,104 @@ def scan(bytes block, uint64_t line, Py_ssize_t longest, Spans v4, Spans v6, oth
     return number - line
 
 
-cdef bint read_line(uchar *at, uchar *end, uint32_t number, Spans v4, Spans v6) except -1:
-    """Add the net of a line, if it has one; false where the line is not plain."""
-    cdef uint32_t first = 0, last = 0
+cdef bint read_line(uchar *at, uchar *end, uint32_t number, Spans v4, Spans v6, Names names, const Rules *rules) except -1:
+    """Add what a line has, if it has anything; false where the line is not plain."""
+    cdef uint32_t first = 0, last = 0, size = 0
     cdef address128 first6 = 0, last6 = 0
+    cdef uint8_t scope = 0
+    cdef uint8_t name[MAX_NAME + 1]
+    cdef uchar *behind = NULL
     at = skip_blanks(at, end)
     if is_over(at, end):
         return True
-    cdef uchar *behind = read_net4(at, end, &first, &last)
-    if behind != NULL:
-        if not is_over(skip_blanks(behind, end), end):
-            return False
-        add(v4, Span4(first, last, number))
-        return True
-    behind = read_net6(at, end, &first6, &last6)
+    if rules.takes_nets:
+        behind = read_net4(at, end, &first, &last)
+        if behind != NULL and is_over(skip_blanks(behind, end), end):
+            add(v4, Span4(first, last, number))
+            return True
+        if behind == NULL:
+            behind = read_net6(at, end, &first6, &last6)
+            if behind != NULL and is_over(skip_blanks(behind, end), end):
+                add(v6, Span6(first6, last6, number))
+                return True
+    # What has begun like an address may still be a name: 1.2.3.4.example.com.
+    if rules.hash_size:
+        behind = read_hash(at, end, name, rules)
+        size = rules.hash_size
+        scope = AT
+    else:
+        behind = read_name(at, end, name, &size, &scope, rules)
     if behind == NULL or not is_over(skip_blanks(behind, end), end):
         return False
-    add(v6, Span6(first6, last6, number))
+    add_name(names, name, size, scope, number)
     return True
+
+
+cdef uchar *read_hash(uchar *at, uchar *end, uint8_t *name, const Rules *rules) noexcept:
+    """Read as many characters of a hash as one has, to lower case; NULL where there are fewer."""
+    cdef uint32_t size = 0
+    cdef uint8_t character
+    while at < end and size < rules.hash_size:
+        character = lower(at[0])
+        if not rules.is_of_hash[character]:
+            return NULL
+        name[size] = character
+        size += 1
+        at += 1
+    return at if size == rules.hash_size else NULL
+
+
+cdef uchar *read_name(uchar *at, uchar *end, uint8_t *name, uint32_t *size, uint8_t *scope, const Rules *rules) noexcept:
+    """Read a name of two labels or more, of which the last is of two characters or more, a letter first, to lower case.
+
+    Returns where it ends, or NULL where there is none. A final dot is left out.
+    """
+    cdef uint32_t length = 0, label = 0, labels = 1
+    cdef uint8_t character
+    scope[0] = rules.plain
+    if at[0] == c".":
+        scope[0] = rules.dot
+        at += 1
+    elif at[0] == c"*":
+        scope[0] = rules.star
+        if end - at < 2 or at[1] != c".":
+            return NULL
+        at += 2
+    if not scope[0]:
+        return NULL
+    while at < end:
+        character = lower(at[0])
+        if character == c".":
+            if length == label:
+                return NULL
+            if at + 1 == end or is_end_of_name(at[1]):
+                at += 1
+                break
+            labels += 1
+            label = length + 1
+        elif is_end_of_name(character):
+            break
+        elif not (c"a" <= character <= c"z" or c"0" <= character <= c"9" or character == c"-" or character == c"_"):
+            return NULL
+        elif length - label == MAX_LABEL:
+            return NULL
+        if length == rules.longest_name:
+            return NULL
+        name[length] = character
+        length += 1
+        at += 1
+    if labels < 2 or length < label + 2 or not c"a" <= name[label] <= c"z":
+        return NULL
+    size[0] = length
+    return at
+
+
+cdef bint is_end_of_name(uint8_t character) noexcept:
+    return character == c" " or character == c"\t" or character == c"\r" or character == c"#" or character == c";"
+
+
+cdef uint8_t lower(uint8_t character) noexcept:
+    return character | 0x20 if c"A" <= character <= c"Z" else character
 
 
 cdef uchar *skip_blanks(uchar *at, uchar *end) noexcept:

@@ -13,6 +13,7 @@ from typing import IO
 from dnsbl_server.model.entry import ListFile
 from dnsbl_server.model.listing import Listing
 from dnsbl_server.model.problem import Place, Problems
+from dnsbl_server.sources.entrytext import EntryText
 from dnsbl_server.sources.files import open_regular, reason_of
 from dnsbl_server.sources.listreader import MAX_LINE, Accept, ListReader, Sink
 from dnsbl_server.sources.plain import PlainReader
@@ -32,16 +33,17 @@ def read_list_file(
     problems: Problems,
     progress: Callable[[str, int], None],
     accept: Accept,
+    text: EntryText,
     make_reader: Callable[[Sink], ListReader] = FORMATS["plain"],
     below: Sequence[str] = (),
 ) -> ListFile:
     """Read a list file.
 
     listing: that of the list; progress: called with the path and the number of lines read, now and then; accept: asked
-    whether a net is taken, but not for all small ones (see `Sink`); make_reader: the format, one of FORMATS; below:
-    see `open_regular`.
+    whether something is taken, but not for all that is plain (see `Sink`); text: how entries of the list are read;
+    make_reader: the format, one of FORMATS; below: see `open_regular`.
     """
-    sink = Sink(path, listing, problems, accept)
+    sink = Sink(path, listing, problems, accept, text)
     reader = make_reader(sink)
     number = 0
     try:

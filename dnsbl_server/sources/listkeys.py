@@ -5,28 +5,33 @@ goes on with a default. Knows no keys of zones and no formats of list files.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from dnsbl_server.model.address import LOOPBACK_FIRST, LOOPBACK_LAST, Net, parse_net
-from dnsbl_server.model.entry import Entry, Exclusion, ListFile
+from dnsbl_server.model.address import Net, without_loopback
+from dnsbl_server.model.entry import NAMES, Entry, Exclusion, ListFile
+from dnsbl_server.model.hashing import ALGORITHMS, ALPHABETS, Hashing
 from dnsbl_server.model.listing import (
     DEFAULT_CODE,
     DEFAULT_TEXT,
     DEFAULT_TEXT_OF_LIST,
     TEST_REASON,
     Listing,
+    Template,
 )
 from dnsbl_server.model.problem import Place, Problems
+from dnsbl_server.model.subject import Subjects
 from dnsbl_server.model.zone import BlockList
 from dnsbl_server.sources.document import Mapping, Node, Scalar
+from dnsbl_server.sources.entrytext import EntryText
 from dnsbl_server.sources.fields import Fields, NodeReader
 from dnsbl_server.sources.files import Signature, open_regular, reason_of, signature
-from dnsbl_server.sources.listable import can_be_listed
+from dnsbl_server.sources.listable import can_be_listed, warn_of_suffix
 from dnsbl_server.sources.listfile import read_list_file
-from dnsbl_server.sources.textsize import AnswerText, check_size
+from dnsbl_server.sources.textsize import LONGEST, AnswerText, check_size, shown_size
 from dnsbl_server.sources.values import (
+    parse_bool,
     parse_code,
     parse_expiry,
     parse_printable,
@@ -35,14 +40,29 @@ from dnsbl_server.sources.values import (
     parse_ttl,
 )
 
-LIST_KEYS = ("entries", "files", "code", "txt", "reason", "except")
-_ENTRY_KEYS = ("net", "reason", "code", "ttl", "listed", "expires")
+LIST_KEYS = (
+    *("entries", "files", "code", "txt", "reason", "except"),
+    *("subdomains", "public_suffixes", "hash", "encoding"),
+)
+_ENTRY_KEYS = ("net", "domain", "reason", "code", "ttl", "listed", "expires")
 LONG_TTL = 604800
 MAX_CODES = 32  # of one listing; more make answers that no client expects
 _PROGRESS_EVERY = 20000
 
 # Called with a path and how many of its entries were read, now and then.
 Progress = Callable[[str, int], None]
+
+
+def _one_of(known: Iterable[str]) -> Callable[[str], str]:
+    """What parses one of some words."""
+    words = tuple(known)
+
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"not one of {', '.join(words)}")
+        return text
+
+    return parse
 
 
 class ListKeysReader(NodeReader):
@@ -68,6 +88,11 @@ class ListKeysReader(NodeReader):
         """The list that these keys make; place: None where it has none of its own."""
         default_text = DEFAULT_TEXT if name == zone else DEFAULT_TEXT_OF_LIST
         answer_text = AnswerText(zone, name, self.one(fields, "txt", parse_template, default_text))
+        placeholders = self._placeholders(fields, answer_text.template)
+        hashing = self._hashing(fields)
+        subdomains = self.one(fields, "subdomains", parse_bool, False)
+        takes_suffixes = self.one(fields, "public_suffixes", parse_bool, False)
+        text = EntryText(zone, subdomains, takes_suffixes, hashing, placeholders)
         listing = Listing(
             codes=self._codes(fields, (DEFAULT_CODE,)),
             reason=self.one(fields, "reason", parse_printable, ""),
@@ -76,29 +101,56 @@ class ListKeysReader(NodeReader):
         entries: list[Entry] = []
         own_text = fields.get("reason", fields.get("txt"))
         for node in self.items(fields, "entries"):
-            self._entry(node, listing, answer_text, entries)
+            self._entry(node, listing, answer_text, text, entries)
             if len(entries) % _PROGRESS_EVERY == 0 and entries:
                 self._progress(self.file, len(entries))
         named: set[str] = set()
-        read = [self._list_file(node, listing, answer_text, named) for node in self.items(fields, "files")]
+        read = [self._list_file(node, listing, answer_text, text, named) for node in self.items(fields, "files")]
         files = tuple(file for file in read if file is not None)
         if not self.items(fields, "entries") and not self.items(fields, "files"):
             self.problems.warning(place or Place(self.file), "", "the list is empty")
         if own_text:
-            has_ipv6 = any(entry.version == 6 for entry in entries if entry.listing is listing)
-            version = 6 if has_ipv6 or any(len(file.nets[6]) for file in files) else 4
+            sizes = {shown_size(entry.what) for entry in entries if entry.listing is listing}
+            sizes |= {LONGEST[version] for file in files for version in LONGEST if len(file.nets[version])}
+            sizes |= {file.names.longest() for file in files}
             # The test entries have the text of the list too.
-            test = answer_text.size(replace(listing, reason=TEST_REASON), 4)
-            self._check_size(own_text[1], max(test, answer_text.size(listing, version)))
+            test = answer_text.size(replace(listing, reason=TEST_REASON), LONGEST[4])
+            longest = max(sizes, default=LONGEST[4])
+            self._check_size(own_text[1], max(test, answer_text.size(listing, longest)))
         return BlockList(
             name=name,
             place=place or Place(self.file),
             listing=listing,
             template=answer_text.template,
             entries=tuple(entries),
-            exclusions=self.exclusions(fields),
+            exclusions=self.exclusions(fields, text),
             files=files,
+            hashing=hashing,
+            is_for_names=hashing is not None or subdomains or takes_suffixes or "domain" in placeholders,
         )
+
+    def _placeholders(self, fields: Fields, template: Template) -> frozenset[str]:
+        """Those of the template of a list, of which at most one may be for a kind of entries."""
+        placeholders = template.placeholders
+        if {"ip", "domain"} <= placeholders:
+            self.error(fields["txt"][1], "{ip} and {domain} never stand for the same; write {what} for either")
+            return placeholders - {"ip", "domain"}
+        return placeholders
+
+    def _hashing(self, fields: Fields) -> Hashing | None:
+        algorithm = self.one(fields, "hash", _one_of(ALGORITHMS), "")
+        encoding = self.one(fields, "encoding", _one_of(ALPHABETS), "hex")
+        if "encoding" in fields and "hash" not in fields:
+            self.error(fields["encoding"][0], "is that of hashes; the list has no hash")
+        if not algorithm:
+            return None
+        hashing = Hashing(algorithm, encoding)
+        if not hashing.fits:
+            fitting = [each for each in ALPHABETS if Hashing(algorithm, each).fits]
+            message = f"{algorithm} in {encoding} has {hashing.size} characters, and a label at most 63; add encoding: "
+            self.error(fields["encoding" if "encoding" in fields else "hash"][1], message + " or ".join(fitting))
+            return None
+        return hashing
 
     def _codes(self, fields: Fields, default: tuple[int, ...]) -> tuple[int, ...]:
         if "code" not in fields:
@@ -122,13 +174,15 @@ class ListKeysReader(NodeReader):
             self.problems.warning(self.at(node), node.text, message)
         return ttl
 
-    def _entry(self, node: Node, listing: Listing, answer_text: AnswerText, entries: list[Entry]) -> None:
+    def _entry(
+        self, node: Node, listing: Listing, answer_text: AnswerText, text: EntryText, entries: list[Entry]
+    ) -> None:
         if isinstance(node, Scalar):
-            net = self.value(node, parse_net)
-            if net is not None and can_be_listed(net, node.text, self.at(node), self.problems):
-                entries.append(Entry(*net, node.text, *self.at(node), listing))
+            what = self.value(node, text.parse)
+            if what is not None:
+                self._take(what, node, listing, text, entries)
             return
-        if isinstance(node, Mapping) and "net" not in node.fields and len(node.fields) == 1:
+        if isinstance(node, Mapping) and not {"net", "domain"} & node.fields.keys() and len(node.fields) == 1:
             key = next(iter(node.fields))
             if ":" in key:
                 self.error(node, "an IPv6 address that ends in a colon stands in quotes", f"{key}:")
@@ -136,19 +190,27 @@ class ListKeysReader(NodeReader):
         fields = self.fields(node, _ENTRY_KEYS, "an entry")
         if fields is None:
             return
-        if "net" not in fields:
-            self.error(node, "the entry has no net", "")
+        if ("net" in fields) == ("domain" in fields):
+            self.error(node, f"the entry has {'both net and' if 'net' in fields else 'neither net nor'} domain", "")
             return
-        net_node = fields["net"][1]
-        net = self.value(net_node, parse_net)
+        value = fields["net" if "net" in fields else "domain"][1]
+        meant: Subjects | None
+        meant = self.value(value, text.parse_net) if "net" in fields else self.value(value, text.parse_domains)
         own = self._listing(fields, listing) if len(fields) > 1 else listing
-        if net is None or not isinstance(net_node, Scalar):
+        if meant is None or not isinstance(value, Scalar):
             return
-        if can_be_listed(net, net_node.text, self.at(net_node), self.problems):
-            entries.append(Entry(*net, net_node.text, *self.at(net_node), own))
+        self._take(meant, value, own, text, entries)
         if own is not listing:
             reason = fields["reason"][1] if "reason" in fields else None
-            self._check_text(reason or net_node, answer_text, own, net.version)
+            self._check_text(reason or value, answer_text, own, shown_size(meant))
+
+    def _take(self, what: Subjects, node: Scalar, listing: Listing, text: EntryText, entries: list[Entry]) -> None:
+        """Take an entry, as far as it can be listed."""
+        place = self.at(node)
+        if can_be_listed(what, node.text, place, self.problems):
+            entries.append(Entry(what, node.text, *place, listing))
+            if not text.takes_suffixes:
+                warn_of_suffix(what, node.text, place, self.problems)
 
     def _listing(self, fields: Fields, default: Listing) -> Listing:
         listed = expires = None
@@ -170,7 +232,9 @@ class ListKeysReader(NodeReader):
         )
         return self._listings.setdefault(listing, listing)
 
-    def _list_file(self, node: Node, listing: Listing, answer_text: AnswerText, named: set[str]) -> ListFile | None:
+    def _list_file(
+        self, node: Node, listing: Listing, answer_text: AnswerText, text: EntryText, named: set[str]
+    ) -> ListFile | None:
         path = self.value(node, self._parse_path)
         if path is None:
             return None
@@ -187,10 +251,10 @@ class ListKeysReader(NodeReader):
         self._progress(path, 0)
         before = len(self.problems)
 
-        def accept(net: Net, text: str, place: Place) -> bool:
-            return can_be_listed(net, text, place, self.problems)
+        def accept(what: Subjects, written: str, place: Place) -> bool:
+            return can_be_listed(what, written, place, self.problems)
 
-        file = read_list_file(path, listing, self.problems, self._progress, accept, below=self._below)
+        file = read_list_file(path, listing, self.problems, self._progress, accept, text, below=self._below)
         if not len(file) and len(self.problems) == before:
             self.problems.warning(Place(path), "", "the list file has no entries")
         self._check_texts_of_file(file, answer_text)
@@ -198,13 +262,14 @@ class ListKeysReader(NodeReader):
 
     def _check_texts_of_file(self, file: ListFile, answer_text: AnswerText) -> None:
         """Check the texts of the listings that entries of a file have of their own, at the first line of each."""
+        longest = {**LONGEST, NAMES: file.names.longest()}
         for number, listing in enumerate(file.listings, 1):
-            if not answer_text.may_be_long(listing):
+            if not answer_text.may_be_long(listing, max(longest.values())):
                 continue
-            for version, numbers in file.numbers.items():
+            for family, numbers in file.numbers.items():
                 if number in numbers:
-                    line = file.nets[version][numbers.index(number)][2]
-                    self._report_size(Place(file.path, line), "", answer_text.size(listing, version))
+                    line = file.entry(family, numbers.index(number), listing).line
+                    self._report_size(Place(file.path, line), "", answer_text.size(listing, longest[family]))
 
     def _parse_path(self, text: str) -> str:
         if "\0" in text:
@@ -213,24 +278,24 @@ class ListKeysReader(NodeReader):
         # What `..` means after a symbolic link, only the kernel knows.
         return path if ".." in path.split("/") else os.path.normpath(path)
 
-    def exclusions(self, fields: Fields) -> tuple[Exclusion, ...]:
-        """The nets under `except`."""
+    def exclusions(self, fields: Fields, text: EntryText) -> tuple[Exclusion, ...]:
+        """The nets and names under `except`."""
         exclusions: list[Exclusion] = []
         for node in self.items(fields, "except"):
-            net = self.value(node, parse_net)
-            if net is None or not isinstance(node, Scalar):
+            what = self.value(node, text.parse_exclusion)
+            if what is None or not isinstance(node, Scalar):
                 continue
-            if net.version == 4 and net.first >= LOOPBACK_FIRST and net.last <= LOOPBACK_LAST:
+            if isinstance(what, Net) and not without_loopback(what):
                 message = "has no effect: what is listed in 127.0.0.0/8 are the test entries, which come from the codes"
                 self.problems.warning(self.at(node), node.text, message)
-            exclusions.append(Exclusion(net, node.text, self.at(node)))
+            exclusions.append(Exclusion(what, node.text, self.at(node)))
         return tuple(exclusions)
 
-    def _check_text(self, node: Node, answer_text: AnswerText, listing: Listing, version: int) -> None:
-        key = (answer_text.list, listing, version)
-        if key not in self._checked_texts and answer_text.may_be_long(listing):
+    def _check_text(self, node: Node, answer_text: AnswerText, listing: Listing, longest: int) -> None:
+        key = (answer_text.list, listing, longest)
+        if key not in self._checked_texts and answer_text.may_be_long(listing, longest):
             self._checked_texts.add(key)
-            self._check_size(node, answer_text.size(listing, version))
+            self._check_size(node, answer_text.size(listing, longest))
 
     def _check_size(self, node: Node, size: int) -> None:
         self._report_size(self.at(node), node.text if isinstance(node, Scalar) else "", size)

@@ -9,18 +9,25 @@ from array import array
 from collections.abc import Callable
 from typing import Protocol
 
+from dnsbl_server.model._names import Names
 from dnsbl_server.model._spans import Spans
-from dnsbl_server.model.address import BITS, Net
-from dnsbl_server.model.entry import ListFile
+from dnsbl_server.model.address import BITS
+from dnsbl_server.model.domain import BELOW, Domains
+from dnsbl_server.model.entry import NAMES, ListFile
 from dnsbl_server.model.listing import Listing
 from dnsbl_server.model.problem import Place, Problems
+from dnsbl_server.model.subject import Subjects
+from dnsbl_server.sources.entrytext import EntryText
+from dnsbl_server.sources.suffixes import public_rows
 
 # Bytes of a line. Of a longer one a block has at least one byte more than this, but maybe not all of it.
 MAX_LINE = 4096
 MAX_BAD_LINES = 5  # of a list file that are shown
 
-# Whether a net can be listed, from the net, its text and its place; warns of what may not be meant.
-Accept = Callable[[Net, str, Place], bool]
+_SHOWN_SUFFIXES = 3  # of those that are left out
+
+# Whether something can be listed, from what it is, its text and its place; warns of what may not be meant.
+Accept = Callable[[Subjects, str, Place], bool]
 
 
 class ListReader(Protocol):
@@ -36,22 +43,25 @@ class ListReader(Protocol):
 class Sink:
     """What a list file lists and excludes, and what is wrong with it, as its reader finds it.
 
-    v4, v6: the nets in columns, each with the number of its line. A reader may append to them itself where it knows
-    that a net can be listed: `accept` takes every net outside of 127.0.0.0/8 and ::/32 that is no larger than an IPv4
-    /16 or an IPv6 /32.
+    v4, v6, names: what is listed in columns, each with the number of its line. A reader may append to them itself where
+    it knows that something can be listed: `accept` takes every net outside of 127.0.0.0/8 and ::/32 that is no larger
+    than an IPv4 /16 or an IPv6 /32, and every name of two labels or more.
     """
 
-    def __init__(self, path: str, default: Listing, problems: Problems, accept: Accept) -> None:
-        """default: the listing of the list, which entries have that say nothing of their own."""
+    def __init__(self, path: str, default: Listing, problems: Problems, accept: Accept, text: EntryText) -> None:
+        """default: the listing of the list, for entries that say nothing of their own; text: how these are read."""
         self.default = default
+        self.text = text
         self.v4 = Spans(4)
         self.v6 = Spans(6)
-        self._nets = {4: self.v4, 6: self.v6}
+        self.names = Names()
+        self._columns: dict[int, Spans | Names] = {4: self.v4, 6: self.v6, NAMES: self.names}
         self._path = path
         self._problems = problems
         self._bad_lines = 0
         self._accept = accept
         self._excluded = {version: Spans(version) for version in BITS}
+        self._excluded_names = Names()
         # Equal listings are kept once; the number of one is its place here, from 1.
         self._listings: dict[Listing, int] = {}
         self._numbers: dict[int, array[int]] = {}
@@ -62,20 +72,26 @@ class Sink:
             return 0
         return self._listings.setdefault(listing, len(self._listings) + 1)
 
-    def add(self, net: Net, text: str, line: int, listing: int = 0) -> None:
+    def add(self, what: Subjects, text: str, line: int, listing: int = 0) -> None:
         """Take an entry, as far as it can be listed. text: as written; listing: a number that `number_of` gave."""
-        if not self._accept(net, text, Place(self._path, line)):
+        if not self._accept(what, text, Place(self._path, line)):
             return
-        nets = self._nets[net.version]
+        family = NAMES if isinstance(what, Domains) else what.version
         if listing:
-            numbers = self._numbers.setdefault(net.version, array("I"))
-            _pad(numbers, len(nets))
+            numbers = self._numbers.setdefault(family, array("I"))
+            _pad(numbers, len(self._columns[family]))
             numbers.append(listing)
-        nets.append(net.first, net.last, line)
+        if isinstance(what, Domains):
+            self.names.append(what.name, what.scope, line)
+        else:
+            (self.v4 if what.version == 4 else self.v6).append(what.first, what.last, line)
 
-    def exclude(self, net: Net, line: int) -> None:
+    def exclude(self, what: Subjects, line: int) -> None:
         """Take an exclusion: see `ListFile` for what it does."""
-        self._excluded[net.version].append(net.first, net.last, line)
+        if isinstance(what, Domains):
+            self._excluded_names.append(what.name, what.scope, line)
+        else:
+            self._excluded[what.version].append(what.first, what.last, line)
 
     def error(self, line: int, column: int, value: str, message: str) -> None:
         """Note what is wrong with a line. Only the first are shown: the path may be of a file that is none of ours."""
@@ -92,16 +108,40 @@ class Sink:
             more = self._bad_lines - MAX_BAD_LINES
             message = f"and {more:,} more {'line' if more == 1 else 'lines'} that cannot be read"
             self._problems.error(Place(self._path), "", message)
-        for version, numbers in self._numbers.items():
-            _pad(numbers, len(self._nets[version]))
+        for family, numbers in self._numbers.items():
+            _pad(numbers, len(self._columns[family]))
+        names = self.names if self.text.takes_suffixes else self._without_suffixes()
         used = set[int]().union(*self._numbers.values()) - {0}
         if len(used) < len(self._listings):
             # Entries that were not accepted left listings that nothing has.
             kept = {number: at for at, number in enumerate(sorted(used), 1)}
             self._listings = {listing: kept[number] for listing, number in self._listings.items() if number in kept}
-            for version, numbers in self._numbers.items():
-                self._numbers[version] = array("I", (kept.get(number, 0) for number in numbers))
-        return ListFile(self._path, self._nets, tuple(self._listings), self._numbers, self._excluded)
+            for family, numbers in self._numbers.items():
+                self._numbers[family] = array("I", (kept.get(number, 0) for number in numbers))
+        nets = {4: self.v4, 6: self.v6}
+        listings = tuple(self._listings)
+        return ListFile(self._path, nets, names, listings, self._numbers, self._excluded, self._excluded_names)
+
+    def _without_suffixes(self) -> Names:
+        """The names without those that mean all under a public suffix: that lists everybody, and no feed may do it."""
+        rows = public_rows(self.names)
+        if not rows:
+            return self.names
+        shown = []
+        for row in rows[:_SHOWN_SUFFIXES]:
+            name, scope, line = self.names[row]
+            shown.append(f"{Domains(name, scope | BELOW)} (line {line})")
+        more = f" and {len(rows) - len(shown):,} more" if len(rows) > len(shown) else ""
+        message = (
+            f"{len(rows):,} {'entry' if len(rows) == 1 else 'entries'} left out that list all names under a public "
+            f"suffix: {', '.join(shown)}{more}; public_suffixes: true takes them"
+        )
+        self._problems.warning(Place(self._path), "", message)
+        if NAMES in self._numbers:
+            numbers = self._numbers[NAMES]
+            left_out = set(rows)
+            self._numbers[NAMES] = array("I", (each for row, each in enumerate(numbers) if row not in left_out))
+        return self.names.without(rows)
 
 
 def _pad(numbers: "array[int]", count: int) -> None:

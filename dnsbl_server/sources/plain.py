@@ -1,12 +1,13 @@
-"""The plain format of list files: one address, CIDR or range a line.
+"""The plain format of list files: one address, CIDR, range or domain name a line.
 
 Owns its syntax: `#` and `;` start a comment, blank lines mean nothing. Every line is checked, and each bad one is a
 problem with its line and column. Lines in their simplest form are read by `_scan`, a million of them in a tenth of a
 second; what any other line means, or what is wrong with it, is decided here.
 """
 
-from dnsbl_server.model.address import parse_net
+from dnsbl_server.model.domain import AT, BELOW
 from dnsbl_server.sources._scan import scan
+from dnsbl_server.sources.entrytext import EntryText
 from dnsbl_server.sources.listreader import MAX_LINE, Sink
 
 
@@ -18,7 +19,10 @@ class PlainReader:
 
     def read(self, block: bytes, line: int) -> int:
         """Read a block of whole lines."""
-        return scan(block, line, MAX_LINE, self._sink.v4, self._sink.v6, self._read_line)
+        sink, text = self._sink, self._sink.text
+        columns = (sink.v4, sink.v6, sink.names)
+        rules = (text.takes_nets, scopes_of(text), text.longest, hashes_of(text))
+        return scan(block, line, MAX_LINE, columns, *rules, self._read_line)
 
     def finish(self) -> None:
         """Every line stands for itself: nothing is left to do."""
@@ -28,13 +32,28 @@ class PlainReader:
         if len(line) > MAX_LINE:
             self._sink.error(number, 0, "", f"longer than {MAX_LINE} bytes")
             return
-        shown = line.rstrip(b"\r").decode("latin-1")
+        try:
+            shown = line.decode("utf-8")
+        except UnicodeDecodeError:
+            shown = line.decode("latin-1")
         text = shown.split("#", 1)[0].split(";", 1)[0].strip()
         if not text:
             return
         try:
-            net = parse_net(text)
+            what = self._sink.text.parse(text)
         except ValueError as error:
             self._sink.error(number, shown.index(text) + 1, text, str(error))
             return
-        self._sink.add(net, text, number)
+        self._sink.add(what, text, number)
+
+
+def scopes_of(text: EntryText) -> tuple[int, int, int]:
+    """What `name`, `.name` and `*.name` mean in a line; 0 where a list takes no names."""
+    if not text.takes_names:
+        return 0, 0, 0
+    return AT | BELOW if text.subdomains else AT, AT | BELOW, BELOW
+
+
+def hashes_of(text: EntryText) -> tuple[int, bytes]:
+    """How many characters a hash of the list has, and which; 0 where it has none."""
+    return (text.hashing.size, text.hashing.alphabet.encode("ascii")) if text.hashing else (0, b"")

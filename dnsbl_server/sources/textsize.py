@@ -1,15 +1,17 @@
 """How long the TXT answers of a list become.
 
-Owns the two limits of a text, the size of an answer for the longest address, and what to say of a text that is too long
-or that mail servers cut. Knows no nodes.
+Owns the two limits of a text, the size of an answer for the longest address or name, and what to say of a text that is
+too long or that mail servers cut. Knows no nodes.
 """
 
+from dnsbl_server.model.domain import Domains
 from dnsbl_server.model.listing import Listing, Template, describe_listing
+from dnsbl_server.model.subject import Subjects
 from dnsbl_server.sources.values import MAX_TEXT
 
 SHORT_TEXT = 255  # bytes of its first string: what Exim and Postfix show
-# The longest address of each version as text.
-_LONGEST = {4: "255.255.255.255", 6: "ffff:" * 7 + "ffff"}
+# How many characters the longest address of each version has.
+LONGEST = {4: len("255.255.255.255"), 6: len("ffff:" * 7 + "ffff")}
 
 
 class AnswerText:
@@ -22,15 +24,19 @@ class AnswerText:
         self.template = template
         self._literal = sum(map(len, template.parts[::2]))
 
-    def may_be_long(self, listing: Listing) -> bool:
+    def may_be_long(self, listing: Listing, longest: int) -> bool:
         """Whether an answer of the listing may have more than SHORT_TEXT bytes; much cheaper than making it."""
-        longest = len(_LONGEST[6])
         value = max(longest, len(listing.reason), len(self.zone), len(self.list), 17 * len(listing.codes))
         return self._literal + value * (len(self.template.parts) // 2) > SHORT_TEXT
 
-    def size(self, listing: Listing, version: int) -> int:
-        """How many bytes the answer of the listing has for the longest address of a version."""
-        return len(describe_listing(self.zone, self.list, self.template, listing, _LONGEST[version]))
+    def size(self, listing: Listing, longest: int) -> int:
+        """How many bytes the answer of the listing has for an address or a name of so many characters."""
+        return len(describe_listing(self.zone, self.list, self.template, listing, "x" * longest))
+
+
+def shown_size(what: Subjects) -> int:
+    """How many characters a text shows at most for what an entry means."""
+    return len(what.name) if isinstance(what, Domains) else LONGEST[what.version]
 
 
 def check_size(size: int) -> tuple[str, bool] | None:

@@ -15,7 +15,7 @@ from dnsbl_server.model.listing import Template
 
 MAX_TTL = (1 << 31) - 1  # RFC 2181 section 8
 MAX_TEXT = 500  # bytes of a TXT answer: what Postfix shows
-PLACEHOLDERS = ("ip", "reason", "zone", "list", "code", "listed", "expires")
+PLACEHOLDERS = ("what", "ip", "domain", "reason", "zone", "list", "code", "listed", "expires")
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _DURATION = re.compile(r"(?:[0-9]{1,10}[smhdw])+|[0-9]{1,10}", re.ASCII)
@@ -91,6 +91,13 @@ def parse_code(text: str) -> int:
     if code >> 8 == 0x7FFFFF:
         raise ValueError("127.255.255.0/24 is kept for errors: clients take it as a sign that the list is broken")
     return code
+
+
+def parse_bool(text: str) -> bool:
+    """`true` or `false`."""
+    if text not in ("true", "false"):
+        raise ValueError("either true or false")
+    return text == "true"
 
 
 def parse_exchange(text: str) -> tuple[int, str]:

@@ -14,6 +14,7 @@ from dnsbl_server.model.listing import DEFAULT_TTL
 from dnsbl_server.model.problem import Place, Problems
 from dnsbl_server.model.zone import DEFAULT_NEGATIVE_TTL, BlockList, Zone
 from dnsbl_server.sources.document import MAX_SIZE, Node, Scalar, read_document
+from dnsbl_server.sources.entrytext import EntryText
 from dnsbl_server.sources.fields import Fields
 from dnsbl_server.sources.files import Signature, open_regular, read_at_most, reason_of, signature
 from dnsbl_server.sources.listkeys import LIST_KEYS, ListKeysReader, Progress
@@ -94,7 +95,7 @@ class _ZoneReader(ListKeysReader):
             negative_ttl=negative_ttl,
             ns=ns,
             apex=self._apex(fields, name),
-            exclusions=self.exclusions(fields) if "lists" in fields else (),
+            exclusions=self.exclusions(fields, EntryText(name)) if "lists" in fields else (),
         )
 
     def _warn_inside(self, node: Node, zone: str, what: str) -> None:

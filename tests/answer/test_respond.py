@@ -364,7 +364,7 @@ def test_long_texts_come_in_several_strings(snapshot_of: Callable[..., Snapshot]
         ("7.2.0.192.bl.example.org", "TXT", (Outcome.LISTED, "bl.example.org", 16, ("traps",))),
         ("7.2.0.192.bl.example.org", "AAAA", (Outcome.NODATA, "bl.example.org", 28, ())),
         ("2.0.0.127.bl.example.org", "A", (Outcome.LISTED, "bl.example.org", 1, ())),
-        ("1.1.1.1.bl.example.org", "A", (Outcome.NODATA, "bl.example.org", 1, ())),
+        ("1.1.1.1.bl.example.org", "A", (Outcome.NOT_LISTED, "bl.example.org", 1, ())),
         ("1.1.1.19.bl.example.org", "A", (Outcome.NOT_LISTED, "bl.example.org", 1, ())),
         ("bl.example.org", "NS", (Outcome.ANSWERED, "bl.example.org", 2, ())),
         ("bl.example.org", "SRV", (Outcome.NODATA, "bl.example.org", 33, ())),

@@ -155,6 +155,7 @@ def test_test_entries_say_so(explained: Explain, address: str) -> None:
     found = explained(address)
     plain = address.removeprefix("::ffff:")
     assert (found.is_listed, found.is_test_entry, found.lists) == (True, True, ())
+    assert found.client is not None
     assert found.client.a == (plain,)
     assert as_json(found)["test_entry"] is True
     assert f"{plain} is listed in {ZONE}, as a test entry (RFC 5782)" in text_of(found)

@@ -115,4 +115,4 @@ def test_lookup_of_a_network_says_that_it_takes_addresses() -> None:
     done = CliRunner().invoke(main, ["lookup", "192.0.2.0/24"])
     assert done.exit_code == 2
     # The same words as for an entry would say that this is no CIDR.
-    assert "192.0.2.0/24: not an address, CIDR or range" not in done.output
+    assert "192.0.2.0/24: not an address, CIDR, range or domain name" not in done.output

@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Sequence
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -63,7 +64,7 @@ def test_nodes_are_those_of_a_dictionary(rows: list[tuple[str, int, int]], seed:
     trie = Trie()
     # In several columns, of which one has no kinds.
     edges = [0, *sorted(cuts), len(rows)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         part = shuffled[start:end]
         kinds = array("I", (kind for _, _, kind in part))
         while kinds and not kinds[-1]:
@@ -81,12 +82,13 @@ def test_nodes_are_those_of_a_dictionary(rows: list[tuple[str, int, int]], seed:
     at, below = array("I", chosen[:8]), array("I", chosen[8:])
     nodes = trie.nodes(at, below)
 
-    states = {(): 0}
+    states: dict[tuple[bytes, ...], int] = {(): 0}
     cases = []
     for key in order:
         states[key] = states[key[:-1]] * 8 + rules.get(key, 0)
         cases.append((states[key[:-1]], rules.get(key, 0), len(key)))
     assert list(dict.fromkeys(visited)) == list(dict.fromkeys(cases))
+
     def answers(key: tuple[bytes, ...]) -> tuple[int, int]:
         return (at[rules.get(key, 0)], below[rules.get(key, 0)]) if key else (0, 0)
 

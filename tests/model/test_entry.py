@@ -25,10 +25,10 @@ def test_entries_come_in_the_order_of_the_file() -> None:
 
 def test_an_entry_may_have_a_listing_of_its_own() -> None:
     nets = {4: Spans(4, [(1, 1, 1), (2, 2, 2)]), 6: Spans(6)}
-    file = ListFile("feed.txt", nets, (OWN,), {4: array("I", [0, 1])})
+    file = ListFile("feed.txt", nets, listings=(OWN,), numbers={4: array("I", [0, 1])})
     assert [entry.listing for entry in file.entries(LIST)] == [LIST, OWN]
     assert file.listings_in_use(LIST) == (LIST, OWN)
-    assert ListFile("feed.txt", nets, (OWN,), {4: array("I", [1, 1])}).listings_in_use(LIST) == (OWN,)
+    assert ListFile("feed.txt", nets, listings=(OWN,), numbers={4: array("I", [1, 1])}).listings_in_use(LIST) == (OWN,)
 
 
 def test_an_empty_file_uses_no_listing() -> None:

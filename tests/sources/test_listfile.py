@@ -11,12 +11,15 @@ from hypothesis import strategies as st
 from dnsbl_server.model.address import Net
 from dnsbl_server.model.listing import Listing
 from dnsbl_server.model.problem import Place, Problems
+from dnsbl_server.model.subject import Subjects
 from dnsbl_server.sources import listfile
+from dnsbl_server.sources.entrytext import EntryText
 from dnsbl_server.sources.listfile import read_list_file
 from dnsbl_server.sources.listreader import MAX_LINE
 from tests.annotated import AnnotatedReader
 from tests.sources.test_plain import BAD, GOOD, Line, single
 
+TEXT = EntryText("bl.example.org")
 LISTING = Listing((0x7F000002,), "", 300)
 
 
@@ -24,17 +27,17 @@ def _quiet(path: str, count: int) -> None:
     pass
 
 
-def _all(net: Net, text: str, place: Place) -> bool:
+def _all(net: Subjects, text: str, place: Place) -> bool:
     return True
 
 
 def _read(path: Path) -> tuple[list[Line], list[str]]:
     problems = Problems()
-    file = read_list_file(str(path), LISTING, problems, _quiet, _all)
+    file = read_list_file(str(path), LISTING, problems, _quiet, _all, TEXT)
     entries = list(file.entries(LISTING))
     assert len(file) == len(entries)
     assert {(entry.file, entry.column) for entry in entries} <= {(str(path), 0)}
-    lines = [(entry.version, entry.first, entry.last, entry.line) for entry in entries]
+    lines = [(*entry.what, entry.line) for entry in entries if isinstance(entry.what, Net)]
     return lines, [str(problem).removeprefix(str(path) + ":").strip() for problem in problems]
 
 
@@ -152,7 +155,7 @@ def test_progress_tells_how_many_lines_were_read(tmp_path: Path, monkeypatch: py
     path = tmp_path / "list"
     path.write_bytes(b"192.0.2.1\n" * 10)
     told: list[tuple[str, int]] = []
-    read_list_file(str(path), LISTING, Problems(), lambda path, count: told.append((path, count)), _all)
+    read_list_file(str(path), LISTING, Problems(), lambda path, count: told.append((path, count)), _all, TEXT)
     counts = [count for _, count in told]
     assert {file for file, _ in told} == {str(path)}
     assert counts == sorted(counts)
@@ -176,7 +179,7 @@ def test_a_format_is_read_by_its_reader(tmp_path: Path, monkeypatch: pytest.Monk
     path = tmp_path / "list"
     path.write_bytes(b"192.0.2.0/24\n192.0.2.7 | spam | 127.0.0.3 | 60 | -\n!192.0.2.9\nend 3")
     problems = Problems()
-    file = read_list_file(str(path), LISTING, problems, _quiet, _all, AnnotatedReader)
+    file = read_list_file(str(path), LISTING, problems, _quiet, _all, TEXT, AnnotatedReader)
     assert not list(problems)
     own = Listing((0x7F000003,), "spam", 60)
     assert [(each.text, each.line, each.listing) for each in file.entries(LISTING)] == [
@@ -186,5 +189,5 @@ def test_a_format_is_read_by_its_reader(tmp_path: Path, monkeypatch: pytest.Monk
     assert [str(file.exclusion(4, row).place) for row in range(len(file.excluded[4]))] == [f"{path}:3"]
     # A reader can say at the end that something is missing.
     path.write_bytes(b"192.0.2.0/24\n")
-    read_list_file(str(path), LISTING, problems, _quiet, _all, AnnotatedReader)
+    read_list_file(str(path), LISTING, problems, _quiet, _all, TEXT, AnnotatedReader)
     assert [str(problem) for problem in problems] == [f"{path}:1: the last line is missing"]

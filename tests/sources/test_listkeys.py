@@ -33,9 +33,9 @@ BROKEN = [
     (LIST + "10.0.0\n", "3:5: 10.0.0: an IPv4 address has 4 octets, not 3"),
     (LIST + "10.0.0.9-10.0.0.1\n", "3:5: 10.0.0.9-10.0.0.1: the range ends before it starts"),
     (LIST + "'10.0.0.9-::1'\n", "3:5: 10.0.0.9-::1: a range does not mix IPv4 and IPv6"),
-    (LIST + "mail.example.org\n", "3:5: mail.example.org: not an address, CIDR or range"),
+    (LIST + "mail example org\n", "3:5: mail example org: not an address, CIDR, range or domain name"),
     (LIST + "'fe80::1%eth0'\n", "3:5: fe80::1%eth0: not an IPv6 address"),
-    (LIST + "{reason: x}\n", "3:5: the entry has no net"),
+    (LIST + "{reason: x}\n", "3:5: the entry has neither net nor domain"),
     (LIST + "{net: 10.0.0.1, until: 2026-12-20}\n", "3:21: until: unknown key"),
     (
         LIST + "10.0.0.1\n  - 10.0.0.1/32\n",
@@ -57,7 +57,7 @@ BROKEN = [
         "2:1: code: at most 32 codes, not 33",
     ),
     (ZONE + "code: []\nentries: []\n", "2:1: code: the value is missing"),
-    (ZONE + "txt: '{ipp}'\nentries: []\n", "2:6: {ipp}: unknown placeholder {ipp}; there are {ip}, "),
+    (ZONE + "txt: '{ipp}'\nentries: []\n", "2:6: {ipp}: unknown placeholder {ipp}; there are {what}, {ip}, "),
     (ZONE + "txt: 'a } b'\nentries: []\n", "2:6: a } b: a single } at character 3"),
     (ZONE + "txt: 'Grüße'\nentries: []\n", "2:6: Grüße: only printable ASCII; U+00FC stands at character 3"),
     (
@@ -200,7 +200,7 @@ def test_an_ipv6_address_that_ends_in_a_colon_stands_in_quotes(
     assert lines_of(result, tmp_path) == [
         "3:5: 2001:db8::: an IPv6 address that ends in a colon stands in quotes",
         "5:6: nat: unknown key; did you mean net?",
-        "5:5: the entry has no net",
+        "5:5: the entry has neither net nor domain",
     ]
 
 

@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsbl_server.model.address import Net, parse_net
+from dnsbl_server.model.address import parse_net
 from dnsbl_server.model.listing import Listing
 from dnsbl_server.model.problem import Place, Problems
+from dnsbl_server.model.subject import Subjects
+from dnsbl_server.sources.entrytext import EntryText
 from dnsbl_server.sources.listreader import Sink
 
 LISTING = Listing((0x7F000002,), "spam", 300)
@@ -19,10 +21,10 @@ THIRD = replace(LISTING, codes=(0x7F000003,))
 def sink_of(problems: Problems | None = None) -> Sink:
     """A sink that takes everything but 192.0.2.66."""
 
-    def accept(net: Net, text: str, place: Place) -> bool:
+    def accept(net: Subjects, text: str, place: Place) -> bool:
         return text != "192.0.2.66"
 
-    return Sink("list", LISTING, Problems() if problems is None else problems, accept)
+    return Sink("list", LISTING, Problems() if problems is None else problems, accept, EntryText("bl.example.org"))
 
 
 def add(sink: Sink, text: str, line: int, listing: Listing = LISTING) -> None:

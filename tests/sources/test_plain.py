@@ -8,6 +8,8 @@ from dnsbl_server.model.address import Net
 from dnsbl_server.model.entry import ListFile
 from dnsbl_server.model.listing import Listing
 from dnsbl_server.model.problem import Place, Problems
+from dnsbl_server.model.subject import Subjects
+from dnsbl_server.sources.entrytext import EntryText
 from dnsbl_server.sources.listreader import MAX_BAD_LINES, MAX_LINE, Accept, Sink
 from dnsbl_server.sources.plain import PlainReader
 
@@ -22,7 +24,7 @@ def single(number: int) -> Line:
 
 
 def read(data: bytes, problems: Problems, accept: Accept = lambda net, text, place: True) -> ListFile:
-    sink = Sink("list", LISTING, problems, accept)
+    sink = Sink("list", LISTING, problems, accept, EntryText("bl.example.org"))
     reader = PlainReader(sink)
     assert reader.read(data, 1) == data.count(b"\n") + bool(data and not data.endswith(b"\n"))
     reader.finish()
@@ -32,7 +34,7 @@ def read(data: bytes, problems: Problems, accept: Accept = lambda net, text, pla
 def lines_and_problems(data: bytes) -> tuple[list[Line], list[str]]:
     problems = Problems()
     file = read(data, problems)
-    lines = [(entry.version, entry.first, entry.last, entry.line) for entry in file.entries(LISTING)]
+    lines = [(*entry.what, entry.line) for entry in file.entries(LISTING) if isinstance(entry.what, Net)]
     return lines, [str(problem).removeprefix("list:") for problem in problems]
 
 
@@ -64,11 +66,11 @@ BAD: list[tuple[bytes, list[Line], list[str] | None]] = [
             "4:3: 192.0.2.1/24: host bits are set; the network is 192.0.2.0/24",
         ],
     ),
-    (b"192.0.2.1 192.0.2.2\n", [], ["1:1: 192.0.2.1 192.0.2.2: not an address, CIDR or range"]),
-    (b"192.0.2.1,\n", [], ["1:1: 192.0.2.1,: not an address, CIDR or range"]),
+    (b"192.0.2.1 192.0.2.2\n", [], ["1:1: 192.0.2.1 192.0.2.2: not an address, CIDR, range or domain name"]),
+    (b"192.0.2.1,\n", [], ["1:1: 192.0.2.1,: not an address, CIDR, range or domain name"]),
     (b"0.0.0.0/0\n", [], ["1:1: 0.0.0.0/0: covers the whole IPv4 Internet"]),
-    (b"192.0.2.1\0\n", [], ["1:1: 192.0.2.1\\x00: not an address, CIDR or range"]),
-    (b"\x1b[31m\n", [], ["1:1: \\x1b[31m: not an address, CIDR or range"]),
+    (b"192.0.2.1\0\n", [], ["1:1: 192.0.2.1\\x00: not an address, CIDR, range or domain name"]),
+    (b"\x1b[31m\n", [], ["1:1: \\x1b[31m: not an address, CIDR, range or domain name"]),
     (b"x" * MAX_LINE + b"\n192.0.2.1\n", [single(2)], None),
     (b"192.0.2.1\n" + b"x" * (MAX_LINE + 1) + b"\n192.0.2.1\n", [single(1), single(3)], ["2: longer than"]),
     (b"1" * 3_000 * 20 + b"\n192.0.2.1\n192.0.2.1", [single(2), single(3)], ["1: longer than"]),
@@ -105,7 +107,7 @@ def test_a_web_page_in_place_of_a_list_is_refused_line_by_line() -> None:
     lines, problems = lines_and_problems(PAGE)
     assert lines == []
     assert [problem.split(": ")[0] for problem in problems] == ["1:1", "2:1", "3:1"]
-    assert all(problem.endswith("not an address, CIDR or range") for problem in problems)
+    assert all(problem.endswith("not an address, CIDR, range or domain name") for problem in problems)
 
 
 def test_a_list_of_rubbish_does_not_fill_the_memory() -> None:
@@ -119,7 +121,7 @@ def test_problems_come_in_the_order_of_the_lines() -> None:
     data = b"x\n127.0.0.1\n" + b"y" * 5_000 + b"\n192.0.2.1\n10.0.0.0/7\nz\n"
     problems = Problems()
 
-    def accept(net: Net, text: str, place: Place) -> bool:
+    def accept(net: Subjects, text: str, place: Place) -> bool:
         problems.warning(place, text, "odd")
         return text != "127.0.0.1"
 

@@ -12,58 +12,110 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from dnsbl_server.model._names import Names
 from dnsbl_server.model._spans import Spans
-from dnsbl_server.model.address import LOOPBACK_FIRST, LOOPBACK_LAST, MAPPED_FIRST, MAPPED_LAST, Net, parse_net
+from dnsbl_server.model.address import LOOPBACK_FIRST, LOOPBACK_LAST, MAPPED_FIRST, MAPPED_LAST, Net
+from dnsbl_server.model.domain import Domains
+from dnsbl_server.model.hashing import Hashing
+from dnsbl_server.model.subject import Subjects
 from dnsbl_server.sources._scan import scan
+from dnsbl_server.sources.entrytext import EntryText
 from dnsbl_server.sources.listable import LARGE_NET
 from dnsbl_server.sources.listreader import MAX_LINE
+from dnsbl_server.sources.plain import hashes_of, scopes_of
 from tests.profiles import examples
 
 Row = tuple[int, int, int, int]
+Other = tuple[int, bytes]
+ZONE = "bl.example.org"
+PLAIN = EntryText(ZONE)
+HASHES = EntryText(ZONE, hashing=Hashing("md5", "hex"))
+# Lists that take what others do not, or mean something else by it.
+TEXTS = (
+    *(PLAIN, EntryText(ZONE, subdomains=True), HASHES, EntryText(ZONE, hashing=Hashing("md5", "zbase32"))),
+    *(EntryText(ZONE, placeholders=frozenset({name})) for name in ("ip", "domain")),
+    EntryText("z" * 200),
+)
 
 
-def scanned(block: bytes, line: int = 1, longest: int = MAX_LINE) -> tuple[list[Row], list[tuple[int, bytes]]]:
-    """The nets that were taken (version, first, last, line) and the lines that were not."""
-    v4, v6 = Spans(4), Spans(6)
-    other: list[tuple[int, bytes]] = []
-    count = scan(block, line, longest, v4, v6, lambda number, text: other.append((number, text)))
+def scan_into(
+    columns: tuple[Spans, Spans, Names], block: bytes, line: int, longest: int, text: EntryText
+) -> list[Other]:
+    """Scan as the plain format does; the lines that were handed over."""
+    other: list[Other] = []
+    scopes = scopes_of(text)
+    count = scan(
+        block,
+        line,
+        longest,
+        columns,
+        text.takes_nets,
+        scopes,
+        text.longest,
+        hashes_of(text),
+        lambda *each: other.append(each),
+    )
     assert count == block.count(b"\n") + (not block.endswith(b"\n") and block != b"")
+    return other
+
+
+def scanned(block: bytes, line: int = 1, longest: int = MAX_LINE) -> tuple[list[Row], list[Other]]:
+    """The nets that were taken (version, first, last, line) and the lines that were not."""
+    v4, v6, names = Spans(4), Spans(6), Names()
+    other = scan_into((v4, v6, names), block, line, longest, PLAIN)
+    assert not len(names)
     return [(spans.version, *span) for spans in (v4, v6) for span in spans], other
 
 
-def meaning(line: bytes) -> Net | str | None:
-    """What a line means by the rules in Python: a net, nothing, or what is wrong with it."""
-    text = line.rstrip(b"\r").decode("latin-1").split("#", 1)[0].split(";", 1)[0].strip()
-    if not text:
+def meaning(line: bytes, text: EntryText) -> Subjects | str | None:
+    """What a line means by the rules in Python: an entry, nothing, or what is wrong with it."""
+    try:
+        shown = line.decode()
+    except UnicodeDecodeError:
+        shown = line.decode("latin-1")
+    written = shown.split("#", 1)[0].split(";", 1)[0].strip()
+    if not written:
         return None
     try:
-        return parse_net(text)
+        return text.parse(written)
     except ValueError as error:
         return str(error)
 
 
-def is_warned_of(net: Net) -> bool:
-    """Whether a zone file says something of a net, or takes it only in part."""
-    reserved = (LOOPBACK_FIRST, LOOPBACK_LAST) if net.version == 4 else (MAPPED_FIRST, MAPPED_LAST)
-    return net.last - net.first >= LARGE_NET[net.version] or (net.first <= reserved[1] and net.last >= reserved[0])
+def is_warned_of(what: Subjects) -> bool:
+    """Whether a zone file says something of an entry, or takes it only in part."""
+    if isinstance(what, Domains):
+        return what.name in ("test", "invalid")
+    reserved = (LOOPBACK_FIRST, LOOPBACK_LAST) if what.version == 4 else (MAPPED_FIRST, MAPPED_LAST)
+    return what.last - what.first >= LARGE_NET[what.version] or (what.first <= reserved[1] and what.last >= reserved[0])
 
 
 def check(block: bytes) -> None:
-    rows, other = scanned(block)
+    for text in TEXTS:
+        check_as(block, text)
+
+
+def check_as(block: bytes, text: EntryText) -> None:
+    columns = Spans(4), Spans(6), Names()
+    other = scan_into(columns, block, 1, MAX_LINE, text)
     lines = block.split(b"\n")
     handed_over = dict(other)
     assert [number for number, _ in other] == sorted(handed_over)
-    taken = {line: Net(*net) for *net, line in rows}
-    assert len(taken) == len(rows)
+    v4, v6, names = columns
+    found: list[tuple[int, Subjects]] = [(line, Net(4, first, last)) for first, last, line in v4]
+    found += [(line, Net(6, first, last)) for first, last, line in v6]
+    found += [(line, Domains(name, scope)) for name, scope, line in names]
+    taken = dict(found)
+    assert len(taken) == len(found)
     for number, line in enumerate(lines, 1):
         if number in handed_over:
             assert handed_over[number] == line
             assert number not in taken
             continue
         assert len(line) <= MAX_LINE
-        meant = meaning(line)
+        meant = meaning(line, text)
         assert taken.get(number) == meant
-        assert meant is None or (isinstance(meant, Net) and not is_warned_of(meant))
+        assert meant is None or (not isinstance(meant, str) and not is_warned_of(meant))
 
 
 @pytest.mark.parametrize(
@@ -191,20 +243,27 @@ def test_a_line_longer_than_allowed_is_handed_over_whatever_it_holds() -> None:
 
 
 def test_what_is_handed_over_may_add_spans() -> None:
-    v4, v6 = Spans(4), Spans(6)
-    # So many that the memory of the spans moves.
-    block = b"x\n192.0.2.1\n" * 5_000
-    scan(block, 1, MAX_LINE, v4, v6, lambda number, line: v4.append(number, number, number))
-    assert [number for _, _, number in v4] == list(range(1, 10_001))
+    v4, names = Spans(4), Names()
+
+    def add(number: int, line: bytes) -> None:
+        v4.append(number, number, number)
+        names.append("a.example", 1, number)
+
+    # So many that the memory of the spans and names moves.
+    block = b"x\n192.0.2.1\nb.example\n" * 5_000
+    scan(block, 1, MAX_LINE, (v4, Spans(6), names), True, (1, 3, 2), 253, (0, b""), add)
+    assert [number for _, _, number in v4] == [number for number in range(1, 15_001) if number % 3]
+    assert [number for _, _, number in names] == [number for number in range(1, 15_001) if number % 3 != 2]
 
 
 def test_an_error_in_between_comes_through() -> None:
     def fail(number: int, line: bytes) -> None:
         raise LookupError(line)
 
-    v4, v6 = Spans(4), Spans(6)
+    v4 = Spans(4)
+    columns = (v4, Spans(6), Names())
     with pytest.raises(LookupError):
-        scan(b"192.0.2.1\nx\n192.0.2.2\n", 1, MAX_LINE, v4, v6, fail)
+        scan(b"192.0.2.1\nx\n192.0.2.2\n", 1, MAX_LINE, columns, True, (1, 3, 2), 253, (0, b""), fail)
     assert list(v4) == [(0xC0000201, 0xC0000201, 1)]
 
 
@@ -217,7 +276,99 @@ def test_there_are_so_many_lines_and_no_more() -> None:
 
 def test_the_families_cannot_be_swapped() -> None:
     with pytest.raises(ValueError, match="families"):
-        scan(b"", 1, MAX_LINE, Spans(6), Spans(4), lambda number, line: None)
+        scan_into((Spans(6), Spans(4), Names()), b"", 1, MAX_LINE, PLAIN)
+
+
+LONG_LABEL = "x" * 63
+# 238 characters: the longest name below ZONE.
+LONG_NAME = ".".join([LONG_LABEL] * 3 + ["y" * 42, "com"])
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("example.com", ("example.com", 1)),
+        (".example.com", ("example.com", 3)),
+        ("*.example.com", ("example.com", 2)),
+        (" \tEXAMPLE.Com. # x", ("example.com", 1)),
+        ("a-b.-c-._d.e2#x", ("a-b.-c-._d.e2", 1)),
+        ("1.2.3.4.example.com;", ("1.2.3.4.example.com", 1)),
+        ("192.0.2.1.in-addr.arpa\r", ("192.0.2.1.in-addr.arpa", 1)),
+        ("xn--bcher-kva.example", ("xn--bcher-kva.example", 1)),
+        ("be.ef", ("be.ef", 1)),
+        (f"{LONG_LABEL}.com", (f"{LONG_LABEL}.com", 1)),
+        (LONG_NAME, (LONG_NAME, 1)),
+        (f"*.{LONG_NAME}.", (LONG_NAME, 2)),
+    ],
+)
+def test_plain_names_are_taken(line: str, expected: tuple[str, int]) -> None:
+    names = Names()
+    for end in ("", "\n"):
+        assert scan_into((Spans(4), Spans(6), names), (line + end).encode(), 7, MAX_LINE, PLAIN) == []
+    assert list(names) == [(*expected, 7)] * 2
+    check(line.encode())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(
+            "com",
+            ".com",
+            "*.com",
+            "example",
+            "test",
+            ".test",
+            "invalid",
+            "example.com..",
+            "..example.com",
+            "a..com",
+            ".",
+        ),
+        *("*", "*.", "*example.com", "a.*.com", "*.*.example.com", ".*.example.com", "**.example.com", "example.1com"),
+        *(
+            "1.2.3.4x",
+            "192.0.2.1-x.2",
+            "example.c\xf6m",
+            "b\xfccher.example",
+            "exa mple.com",
+            "example.com/24",
+            "a:b.com",
+        ),
+        *("a@example.com", "example.com,", "http://example.com", "example.com:80", "exam\0ple.com", "example.com\0"),
+        *(f"{LONG_LABEL}x.com", f"x{LONG_NAME}", f"{LONG_LABEL}.{LONG_NAME}", "example.com x", "example.com\v"),
+    ],
+)
+def test_other_names_are_handed_over_whole(line: str) -> None:
+    names = Names()
+    assert scan_into((Spans(4), Spans(6), names), line.encode(), 1, MAX_LINE, PLAIN) == [(1, line.encode())]
+    check(line.encode())
+    check(line.encode("latin-1"))
+
+
+def test_hashes_are_taken_in_either_case_and_nothing_else() -> None:
+    names = Names()
+    md5 = "0123456789ABCDEF" * 2
+    lines = [md5, md5[1:], md5 + "0", md5[1:] + "g", "192.0.2.1", "example.com", f"{md5}.com", f" {md5.lower()} ; x"]
+    other = scan_into((Spans(4), Spans(6), names), "\n".join(lines).encode(), 1, MAX_LINE, HASHES)
+    assert list(names) == [(md5.lower(), 1, 1), (md5.lower(), 1, 8)]
+    assert [number for number, _ in other] == [2, 3, 4, 5, 6, 7]
+
+
+# What names are made of, right and slightly wrong.
+LABELS = st.sampled_from(("a", "com", "b2", "_x", "-", "9", "1.2.3.4", "", "*", "x" * 63, "x" * 64, "\xfc", "ab" * 16))
+NAMES = st.tuples(
+    st.sampled_from(("", "", ".", "*.", "*", " ")),
+    st.lists(LABELS, max_size=5).map(".".join),
+    st.sampled_from(("", ".", " ", "#")),
+).map("".join)
+
+
+@settings(max_examples=examples(5))
+@given(st.lists(NAMES, max_size=4).map("\n".join), st.sampled_from(("utf-8", "latin-1")))
+def test_lines_of_names_mean_what_python_says(text: str, encoding: str) -> None:
+    check(text.encode(encoding))
+    check(text.upper().encode("utf-8"))
 
 
 # What lines are made of, right and slightly wrong.

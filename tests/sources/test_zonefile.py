@@ -370,7 +370,7 @@ def test_the_keys_of_a_list_do_not_go_with_lists(key: str, value: str, tmp_path:
 
 def test_numbers_are_those_of_the_address_library(tmp_path: Path) -> None:
     zone = _good(HEAD + "entries: [192.0.2.1, '2001:db8::1']\n", tmp_path / "z.yaml")
-    assert [(entry.version, entry.first, entry.last) for entry in zone.lists[0].entries] == [
+    assert [entry.what for entry in zone.lists[0].entries] == [
         (4, int(IPv4Address("192.0.2.1")), int(IPv4Address("192.0.2.1"))),
         (6, int(IPv6Address("2001:db8::1")), int(IPv6Address("2001:db8::1"))),
     ]

@@ -125,7 +125,11 @@ def test_a_field_of_a_wrong_type_is_named(path: tuple[str | int, ...], value: An
         (("as_of",), float("inf"), "meta.as_of is not a time"),
         (("as_of",), "now", "meta.as_of is not a time"),
         (("sources",), "bl.yaml", "meta.sources is not a list"),
-        (("lists",), [{"name": "a", "v4": 1, "v6": True}], "meta.lists[0].v6 is not a whole number of 0 to "),
+        (
+            ("lists",),
+            [{"name": "a", "v4": 1, "v6": True, "names": 0}],
+            "meta.lists[0].v6 is not a whole number of 0 to ",
+        ),
         (("expired",), 1 << 63, "meta.expired is not a whole number of 0 to 9223372036854775807"),
         (("next_expiry",), None, "meta.next_expiry is not a whole number of 0 to 9223372036854775807"),
     ],
