@@ -1,11 +1,11 @@
 """How many queries a second, and how much CPU for each, beside rbldnsd and a bare echo.
 
-A zone of 1,000,000 hosts and 20,000 networks is asked for 400,000 names in random order, half of them listed, in a
-closed loop: 96 queries are in flight over 16 sockets, and every answer is checked. The server has one core and the load
-another. dnsbl-server, Debian's rbldnsd with the same data, and an echo, which shows what the kernel alone costs, take
-turns; rates and CPU are medians of the rounds, and so are the ratios, each of two runs of the same round. "Busy" is
-the server's share of its core: below 95 % the load was too slow, or somebody else was at work, and the CPU for a query
-says more than the rate. User and system time are told apart by the kernel's clock ticks.
+A zone of 1,000,000 hosts and 20,000 networks, or of 1,000,000 domain names, is asked for 400,000 names in random order,
+half of them listed, in a closed loop: 96 queries are in flight over 16 sockets, and every answer is checked. The server
+has one core and the load another. dnsbl-server, Debian's rbldnsd with the same data, and an echo, which shows what the
+kernel alone costs, take turns; rates and CPU are medians of the rounds, and so are the ratios, each of two runs of the
+same round. "Busy" is the server's share of its core: below 95 % the load was too slow, or somebody else was at work,
+and the CPU for a query says more than the rate. User and system time are told apart by the kernel's clock ticks.
 
     ipv4      A records of IPv4 addresses
     ipv6      A records of IPv6 addresses
@@ -13,6 +13,10 @@ says more than the rate. User and system time are told apart by the kernel's clo
     txt       TXT records of IPv4 addresses
     threads   as ipv4, also with two threads. With fewer than three cores server and load share both: then the rates
               are of all that together, and compare with each other, but not with those of the other scenarios
+    names     A records of domain names (domains.py, as all that follow): for rbldnsd a dnset
+    colliding names that collide in hash tables without a key
+    longest   queries of 127 labels
+    deepest   the same where names of 127 labels are listed
 
     python bench/answers.py [--only ipv4 ...] [--quick]
     python bench/answers.py --before PYTHON [--rounds 9]
@@ -33,7 +37,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lists import IPV4, IPV6, TXT, A, Entries, Family, write
+from domains import Colliding, Deepest, Longest, Names
+from lists import IPV4, IPV6, TXT, A, Entries, Family, Listed, write
 from servers import Server, cores, machine, say, start_dnsbl, start_echo, start_rbldnsd, workshop
 from traffic import Traffic, build, send
 
@@ -49,10 +54,10 @@ _T95 = (math.inf, 12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262,
 
 @dataclass(frozen=True)
 class Scenario:
-    """A zone and what it is asked for."""
+    """A zone and what it is asked for. kind: of addresses or of domain names."""
 
     name: str
-    family: Family = IPV4
+    kind: Family | type[Names] = IPV4
     parts: int = 1
     qtype: int = A
     threads: tuple[int, ...] = (1,)
@@ -60,10 +65,14 @@ class Scenario:
 
 _SCENARIOS = (
     Scenario("ipv4"),
-    Scenario("ipv6", family=IPV6),
+    Scenario("ipv6", IPV6),
     Scenario("lists", parts=5),
     Scenario("txt", qtype=TXT),
     Scenario("threads", threads=(1, 2)),
+    Scenario("names", Names),
+    Scenario("colliding", Colliding),
+    Scenario("longest", Longest),
+    Scenario("deepest", Deepest),
 )
 
 
@@ -80,7 +89,7 @@ class Run:
 def main() -> None:
     """Run the scenarios and print their figures as a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--hosts", type=int, default=1_000_000)
+    parser.add_argument("--hosts", type=int, default=1_000_000, help="or domain names")
     parser.add_argument("--networks", type=int, default=20_000)
     parser.add_argument("--seconds", type=float, default=3, help="of a run")
     parser.add_argument("--rounds", type=int, default=5)
@@ -98,7 +107,7 @@ def main() -> None:
             if options.only and scenario.name not in options.only:
                 continue
             say(f"{scenario.name}: writing lists")
-            entries = Entries(scenario.family, options.hosts, options.networks)
+            entries = _entries(scenario, options.hosts, options.networks)
             queries = directory / "queries"
             queries.write_bytes(entries.queries(_QUERIES, scenario.qtype))
             with _servers(directory, echo, scenario, entries, options.before) as servers:
@@ -110,9 +119,13 @@ def main() -> None:
         print(f"\n{machine()}")
 
 
+def _entries(scenario: Scenario, hosts: int, networks: int) -> Listed:
+    return Entries(scenario.kind, hosts, networks) if isinstance(scenario.kind, Family) else scenario.kind(hosts)
+
+
 @contextmanager
 def _servers(
-    directory: Path, echo: Path, scenario: Scenario, entries: Entries, before: str | None
+    directory: Path, echo: Path, scenario: Scenario, entries: Listed, before: str | None
 ) -> Iterator[dict[str, Server]]:
     """Start all of them and wait until they answer; they idle while it is not their turn."""
     written = write(directory, entries, scenario.parts)

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -19,7 +19,7 @@ ZONE = "bl.example.org"
 NOERROR, NXDOMAIN, ANYTHING = 0, 3, 255  # what load.c is told to expect
 A, SOA, TXT = 1, 6, 16
 _IN, _CH = 1, 3
-_TEXT = "{} is listed: see https://bl.example.org/?ip={}"
+_TEXT = "{} is listed: see https://bl.example.org/?q={}"
 _ZONE_FILE = """\
 zone: {zone}
 ttl: 5m
@@ -76,11 +76,35 @@ IPV4 = Family(32, 1 << 24, 126 << 24, range(16, 25), _dotted, "ip4set")
 IPV6 = Family(128, 0x2A0 << 116, 0x2A1 << 116, range(32, 65), _colons, "ip6trie")
 
 
+class Listed(Protocol):
+    """What a zone lists. data_set: the type of rbldnsd's data set for it; mark: what a text shows of it."""
+
+    zone: str
+    data_set: str
+    mark: str
+
+    def lines(self, part: int = 0, parts: int = 1) -> Iterator[str]:
+        """Yield what stands in a list file, or in one of several."""
+
+    def queries(self, count: int, qtype: int) -> bytes:
+        """Return queries in random order for load.c, half of them for what is listed."""
+
+    def listed(self) -> str:
+        """Return a name that is asked for something listed."""
+
+    def added(self, number: int) -> tuple[str, str]:
+        """Return the line of something that is not listed, different for each number, and the name that is asked."""
+
+
 class Entries:
     """Hosts and networks to list: as many as asked for, all different."""
 
+    zone = ZONE
+    mark = "{ip}"
+
     def __init__(self, family: Family, hosts: int, networks: int = 0) -> None:
         self.family = family
+        self.data_set = family.data_set
         self._random = random.Random(1)
         if family is IPV4:
             self.hosts = self._random.sample(range(family.first, family.last), hosts)
@@ -113,6 +137,15 @@ class Entries:
                 queries.append(record(self.name(address), qtype, NXDOMAIN))
         self._random.shuffle(queries)
         return b"".join(queries)
+
+    def listed(self) -> str:
+        """Return the name that is asked for a listed host."""
+        return self.name(self.hosts[0])
+
+    def added(self, number: int) -> tuple[str, str]:
+        """Return an address outside the range, and the name that is asked for it."""
+        address = self.family.last + number
+        return self.family.text(address), self.name(address)
 
     def name(self, address: int) -> str:
         """Return the name that is asked for an address."""
@@ -149,7 +182,7 @@ def slow_queries() -> bytes:
 
 
 class Written(NamedTuple):
-    """The files of a zone: a directory for each server, and rbldnsd's data sets. listed: a query for a listed host."""
+    """The files of a zone: a directory for each server, and rbldnsd's data sets. listed: a query for what is listed."""
 
     ours: Path
     theirs: Path
@@ -157,22 +190,22 @@ class Written(NamedTuple):
     listed: bytes
 
 
-def write(directory: Path, entries: Entries, lists: int = 1) -> Written:
+def write(directory: Path, entries: Listed, lists: int = 1) -> Written:
     """Write a zone of so many lists into a directory, for both servers."""
     ours, theirs = directory / "dnsbl-server", directory / "rbldnsd"
     for place in (ours, theirs):
         place.mkdir(parents=True, exist_ok=True)
-    zone = _ZONE_FILE.format(zone=ZONE)
+    zone = _ZONE_FILE.format(zone=entries.zone)
     sets = []
     for number in range(lists):
         name, code = f"list{number}.txt", 2 + number
-        zone += _LIST.format(number=number, code=code, text=_TEXT.format("{ip}", "{ip}"), file=name)
+        zone += _LIST.format(number=number, code=code, text=_TEXT.format(entries.mark, entries.mark), file=name)
         head = _RBLDNSD_HEAD.format(code=code, text=_TEXT.format("$", "$"))
         _write(ours / name, "", entries.lines(number, lists))
         _write(theirs / name, head, entries.lines(number, lists))
-        sets.append(f"{ZONE}:{entries.family.data_set}:{name}")
+        sets.append(f"{entries.zone}:{entries.data_set}:{name}")
     (ours / "zone.yaml").write_text(zone)
-    return Written(ours, theirs, sets, message(entries.name(entries.hosts[0]), A))
+    return Written(ours, theirs, sets, message(entries.listed(), A))
 
 
 def _write(path: Path, head: str, lines: Iterator[str]) -> None:

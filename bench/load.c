@@ -6,7 +6,7 @@
  * streams run at once. The thread never sleeps while it sends (--sleep changes that), so that no server has to wake it.
  *
  * An answer counts when its id is that of a query in flight on its socket, its question is that query's, QR is set, and
- * code and records are as the file says. In a closed loop a query that is a second old is lost, and replaced. In an
+ * code and records are as the file says, and an A record is one of 127.0.0.0/8. In a closed loop a query that is a second old is lost, and replaced. In an
  * open loop it is lost when it has not been answered two seconds after the last one was sent.
  *
  * The file: for each query its length (two bytes, big-endian), what is expected (a byte: a response code, where 0 also
@@ -38,6 +38,9 @@
 #define ANSWER 4096
 #define IDS 65536
 #define ANYTHING 255
+#define POINTER 2
+#define RECORD 10
+#define TYPE_A 1
 #define NANO 1000000000L
 #define LONGEST 20000000 /* in us: longer times count as this one */
 #define PATIENCE NANO    /* until a query of a closed loop is lost */
@@ -185,6 +188,13 @@ static void send_queries(struct lane *lane, unsigned count, int64_t due)
     }
 }
 
+/* Whether the first record behind a question, whose owner is a pointer, is of the question's type, and lists. */
+static bool lists(const uint8_t *record, const uint8_t *qtype, unsigned length)
+{
+    return length >= POINTER + RECORD + 4 && !memcmp(record + POINTER, qtype, 2) &&
+           (qtype[0] || qtype[1] != TYPE_A || record[POINTER + RECORD] == 127);
+}
+
 static bool is_right(const struct query *query, const uint8_t *answer, unsigned length)
 {
     if (length < query->length || !(answer[2] & 0x80))
@@ -193,7 +203,12 @@ static bool is_right(const struct query *query, const uint8_t *answer, unsigned 
         return false;
     if (!checked || query->expected == ANYTHING)
         return true;
-    return (answer[3] & 15) == query->expected && (query->expected || answer[6] || answer[7]);
+    if ((answer[3] & 15) != query->expected)
+        return false;
+    if (query->expected)
+        return true;
+    return (answer[6] || answer[7]) &&
+           lists(answer + query->length, query->message + query->length - 4, length - query->length);
 }
 
 /* Take the answers that are there, at most a batch; how many queries they were for. */

@@ -11,9 +11,10 @@
 
 The servers are asked every millisecond, use the cores as they like, and take turns; medians of the rounds. rbldnsd
 learns of a change when it looks, every second (-c 1, the shortest that it has), or at once by a SIGHUP. Its data set is
-ip4set.
+ip4set, or for domain names dnset: --of names lists them instead of hosts, --of colliding those that collide in hash
+tables without a key, of which there are not much more than a million (domains.py).
 
-    python bench/scale.py [--millions 1 4 10] [--quick]
+    python bench/scale.py [--of names] [--millions 1 4 10] [--quick]
 
 It needs a C compiler, some GB of memory and disk, and rbldnsd, which it installs on Debian when it is root.
 """
@@ -25,11 +26,14 @@ import signal
 import statistics
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from lists import IPV4, A, Entries, message, write
+from domains import Colliding, Names
+from lists import IPV4, A, Entries, Listed, message, write
 from servers import Server, machine, say, start_dnsbl, start_rbldnsd, workshop
 
 _MILLION = 1_000_000
@@ -37,7 +41,7 @@ _TINY = 10  # hosts
 _FEW = 20_000  # hosts for a quick run
 _LOOK = 0.02  # seconds between two looks at the memory of a loader
 _SETTLED = 30.0  # seconds that a loader may take to end after its work is served
-_ADDED = 200 << 24  # the hosts that changes add; random ones are below
+_KINDS: dict[str, Callable[[int], Listed]] = {"hosts": partial(Entries, IPV4), "names": Names, "colliding": Colliding}
 
 
 class _Case(NamedTuple):
@@ -67,7 +71,8 @@ class Load:
 def main() -> None:
     """Measure all sizes and print them as a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--millions", type=float, nargs="+", default=[1, 4, 10], help="hosts on the list")
+    parser.add_argument("--of", choices=_KINDS, default="hosts", help="what is listed")
+    parser.add_argument("--millions", type=float, nargs="+", default=[1, 4, 10], help="how many are listed")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="some seconds in all: to see that it works")
     options = parser.parse_args()
@@ -75,20 +80,21 @@ def main() -> None:
     if options.quick:
         sizes, options.rounds = [_FEW], 1
     with workshop() as directory:
-        print("| hosts | server | start to served | CPU | change to served | CPU | memory for a host | loader's peak |")
+        columns = "server | start to served | CPU | change to served | CPU | memory for one | loader's peak"
+        print(f"| {options.of} | {columns} |")
         print("|---|---|---|---|---|---|---|---|")
-        tiny = _Lists(directory / "tiny", _TINY)
+        tiny = _Lists(directory / "tiny", _KINDS[options.of](_TINY))
         empty = {case: _measure(tiny, case)[2] for case in _CASES}
         for size in sizes:
-            say(f"writing {size:,} hosts")
-            written = _Lists(directory / str(size), size)
+            say(f"writing {size:,} {options.of}")
+            written = _Lists(directory / str(size), _KINDS[options.of](size))
             runs: dict[_Case, list[tuple[Load, Load, int]]] = {case: [] for case in _CASES}
             for number in range(options.rounds):
                 for case in _CASES:
                     runs[case].append(_measure(written, case))
                     start, change, memory = runs[case][-1]
                     say(
-                        f"{size:,} hosts, round {number + 1}, {case.name}: start {start.seconds:.2f} s, "
+                        f"{size:,} {options.of}, round {number + 1}, {case.name}: start {start.seconds:.2f} s, "
                         f"change {change.seconds:.2f} s, {memory / _MILLION:,.0f} MB"
                     )
             for case, results in runs.items():
@@ -100,21 +106,21 @@ def main() -> None:
 class _Lists:
     """The lists of one size on disk, for both servers."""
 
-    def __init__(self, directory: Path, hosts: int) -> None:
-        entries = Entries(IPV4, hosts)
+    def __init__(self, directory: Path, entries: Listed) -> None:
         self.directory = directory
         self.files = write(directory, entries)
-        self._name, self._text = entries.name, entries.family.text
-        self._added = _ADDED
+        self._entries = entries
+        self._changes = 0
 
     def prepare_change(self, place: Path) -> tuple[Path, bytes]:
-        """Return a new list file with a host more, which is not in its place yet, and the query for the host."""
-        self._added += 1
+        """Return a new list file with a line more, which is not in its place yet, and the query for what it lists."""
+        self._changes += 1
+        line, name = self._entries.added(self._changes)
         new = self.directory / "new"
         shutil.copyfile(place / "list0.txt", new)
         with new.open("a") as file:
-            file.write(self._text(self._added) + "\n")
-        return new, message(self._name(self._added), A)
+            file.write(line + "\n")
+        return new, message(name, A)
 
 
 def _measure(written: _Lists, case: _Case) -> tuple[Load, Load, int]:
@@ -137,7 +143,7 @@ def _measure(written: _Lists, case: _Case) -> tuple[Load, Load, int]:
 
 
 def _watch(server: Server, packet: bytes, began: float, cpu: float) -> Load:
-    """Wait until a host is listed; what that took, since it began and with that much CPU used before."""
+    """Wait until something is listed; what that took, since it began and with that much CPU used before."""
     ended = threading.Event()
     peak = 0
 

@@ -151,7 +151,7 @@ def test_mail_addresses_are_found_by_their_hash(tmp_path: Path) -> None:
 
 
 def test_each_hash_is_found_that_rspamd_asks_for(zone_file: Path, tmp_path: Path) -> None:
-    """Those in hexadecimal as the lists of the zone have them, and what rspamd calls base32 as ready-made labels."""
+    """Those in hexadecimal, and those in what rspamd calls base32."""
 
     def digest(algorithm: str) -> bytes:
         return hashlib.new(algorithm, ADDRESS.encode()).digest()
@@ -161,13 +161,13 @@ def test_each_hash_is_found_that_rspamd_asks_for(zone_file: Path, tmp_path: Path
         asks = f'rbl = "{ZONE}"; checks = ["emails"]; hash = "{algorithm}"; hash_format = "{encoding}"'
         return f'{symbol} {{ {asks}; returncodes = {{ {symbol}_FOUND = "127.0.0.{code}"; }} }}\n'
 
-    ready = {"md5": 21, "sha1": 22, "sha256": 23}
+    based = {"md5": 21, "sha1": 22, "sha256": 23}
     lists = "".join(
-        f"  - {{name: ready-{name}, code: 127.0.0.{code}, txt: ready, entries: [{rspamd_base32(digest(name))}]}}\n"
-        for name, code in ready.items()
+        f"  - {{name: {name}-base32, code: 127.0.0.{code}, hash: {name}, encoding: zbase32, entries: [{ADDRESS}]}}\n"
+        for name, code in based.items()
     )
     zone_file.write_text(zone_file.read_text() + lists)
-    rules = [rule(name, "base32", code) for name, code in ready.items()]
+    rules = [rule(name, "base32", code) for name, code in based.items()]
     rules += [rule("md5", "hex", 6), rule("sha1", "hex", 5), rule("sha256", "hex", 7)]
     with (
         ServerProcess(str(zone_file.parent), listen=(f"{OURS}:53",)),
@@ -189,7 +189,7 @@ def test_each_hash_is_found_that_rspamd_asks_for(zone_file: Path, tmp_path: Path
         too_long = digest("sha256").hex()
         assert says(daemon, f"cannot send invalid DNS request {too_long}.{ZONE}")()
         found = {each.name.removesuffix(f".{ZONE}.") for each in wire.exchanges() if each.answers}
-    assert found == {digest(name).hex() for name in ("md5", "sha1")} | {rspamd_base32(digest(name)) for name in ready}
+    assert found == {digest(name).hex() for name in ("md5", "sha1")} | {rspamd_base32(digest(name)) for name in based}
 
 
 def test_the_probe_stays_green(server: ServerProcess, resolver: Daemon, tmp_path: Path) -> None:

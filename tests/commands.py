@@ -7,7 +7,7 @@ import subprocess
 import sys
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 from unittest.mock import patch
 
 from dnsbl_server.cli.main import main
@@ -80,12 +80,14 @@ def run(place: Path, *arguments: str) -> Done:
     return _checked(Done(status, out.getvalue(), err.getvalue()))
 
 
-def run_process(place: Path, *arguments: str) -> Done:
-    """Run a command as a shell does."""
+def run_process(
+    place: Path, *arguments: str, stdout: IO[str] | int = subprocess.PIPE, stderr: IO[str] | int = subprocess.PIPE
+) -> Done:
+    """Run a command as a shell does. stdout, stderr: where it writes to; what goes elsewhere is empty in the result."""
     done = subprocess.run(
-        [*COMMAND, *arguments], capture_output=True, text=True, cwd=place, env=PLAIN, timeout=PATIENCE
+        [*COMMAND, *arguments], stdout=stdout, stderr=stderr, text=True, cwd=place, env=PLAIN, timeout=PATIENCE
     )
-    return _checked(Done(done.returncode, done.stdout, done.stderr))
+    return _checked(Done(done.returncode, done.stdout or "", done.stderr or ""))
 
 
 def _checked(done: Done) -> Done:

@@ -1,25 +1,18 @@
 """Internationalised names: Unicode to A-labels and back (IDNA 2008, RFC 5890; mapped as UTS 46 says).
 
-Owns all use of the idna library, and which names are safe to show in Unicode. The library is loaded when the first such
-name comes: few lists have one, and every load would pay for it. Labels of ASCII alone are left as they are, underscores
-and all. Knows no other rules of names.
+Owns all use of the idna library, and which names are safe to show in Unicode. Labels of ASCII alone are left as they
+are, underscores and all. Knows no other rules of names.
 """
 
 import unicodedata
-from functools import cache
-from importlib import import_module
-from typing import Any
+
+import idna
 
 from dnsbl_server.dns._protocol import MAX_LABEL
 
 _DOTS = str.maketrans("\u3002\uff0e\uff61", "...")  # what UTS 46 section 2.3 takes for a dot
 # Bidirectional classes of what is written from right to left (UAX 9): it moves the text beside it, a dot and ASCII too.
 _RIGHT_TO_LEFT = frozenset({"R", "AL", "AN"})
-
-
-@cache
-def _idna() -> Any:
-    return import_module("idna")
 
 
 def to_a_labels(text: str) -> str:
@@ -44,7 +37,7 @@ def _to_a_label(label: str) -> str:
         # Nothing of it is shown: it may hold what a terminal would obey.
         raise ValueError(f"a label is longer than {MAX_LABEL} characters")
     try:
-        return str(_idna().encode(label, uts46=True), "ascii")
+        return idna.encode(label, uts46=True).decode("ascii")
     except UnicodeError as error:
         # The library quotes the label as repr does, and says which character is wrong.
         raise ValueError(f"not an internationalised domain name: {error}") from None
@@ -54,8 +47,8 @@ def _to_u_label(label: str) -> str:
     if not label.startswith("xn--"):
         return label
     try:
-        shown = str(_idna().decode(label))
-        is_same = _idna().encode(shown) == label.encode("ascii")
+        shown = idna.decode(label)
+        is_same = idna.encode(shown) == label.encode("ascii")
     except UnicodeError:
         return label
     is_ordered = _RIGHT_TO_LEFT.isdisjoint(map(unicodedata.bidirectional, shown))

@@ -168,7 +168,8 @@ cdef class Engine:
     def answer(self, const uint8_t[::1] packet, double now):
         """Answer one message over TCP: empty where there is no answer, None where it is left to the slow path.
 
-        For one thread, the one that adopts.
+        For one thread. Another one may adopt and retire meanwhile: all three hold the interpreter lock while they use a
+        view, so none is freed under this.
         """
         cdef View* view = <View*>LOAD(&self.current)
         cdef Message message

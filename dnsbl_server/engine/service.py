@@ -1,8 +1,9 @@
 """What is in service now: the snapshot that answers, and the count of what was answered.
 
 Owns the border between the engine, which answers nearly every message, and the slow path (`respond`), which answers
-what the engine leaves to it; and the names of what both have counted. `adopt`, `answer` and `answer_slow_path` are for
-the event loop; the counts may be read from any thread.
+what the engine leaves to it; and the names of what both have counted. `answer` and `answer_slow_path` are for the event
+loop. `adopt` and `retire` are for one thread at a time, whichever it is: with 10,000 zones the event loop would stand
+still. The counts may be read from any thread.
 """
 
 import logging

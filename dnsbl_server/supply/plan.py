@@ -36,7 +36,8 @@ After a loader that failed in its work (killed, out of memory or time, or talkin
 16. a file whose loader failed with nothing else to load has failed; what it was made from counts as the version there
     was before that, so that a change is seen (rule 2);
 17. it is loaded again after a delay (RETRY), the first after CRASH_DELAY, each twice as long as the one before up to
-    CRASH_DELAY_MAX, and none shorter than EXPIRY_SHARE times as long as the failed load took; and not for rule 7;
+    CRASH_DELAY_MAX, and none shorter than EXPIRY_SHARE times as long as the failed load took; and not for rule 7. One
+    that failed at a time that has not come yet, when the clock was ahead, is due at the next look;
 18. until it succeeds it has a loader of its own, after all others.
 """
 
@@ -76,7 +77,8 @@ class KnownFile:
     sources: the files it was made from, and their versions; has_succeeded: whether its last load did; made_at: as of
     when the table in service was made, 0 where there is none; next_expiry: when the next entry of that table expires, 0
     is never; tried_at: of the last load for rule 4 or 6; not_before: no load for an expiry until then (rule 5);
-    crashes: how many of its loaders failed in a row, retry_at: when it is due then (rule 17).
+    crashes: how many of its loaders failed in a row, crashed_at: when the last one did, retry_at: when it is due then
+    (rule 17).
     """
 
     sources: Mapping[str, Signature]
@@ -86,6 +88,7 @@ class KnownFile:
     tried_at: float = 0.0
     not_before: float = 0.0
     crashes: int = 0
+    crashed_at: float = 0.0
     retry_at: float = 0.0
 
     @property
@@ -176,7 +179,7 @@ def _reasons(file: KnownFile | None, versions: Mapping[str, Signature], now: flo
         reasons.add(Reason.EXPIRED)
     if file.has_succeeded and file.made_at > now:
         reasons.add(Reason.CLOCK)
-    if file.retry_due is not None and file.retry_due <= now:
+    if file.retry_due is not None and not file.crashed_at <= now < file.retry_due:
         reasons.add(Reason.RETRY)
     return reasons
 
@@ -194,7 +197,7 @@ def after_crash(file: KnownFile, sources: Mapping[str, Signature], now: float, d
     delay = max(min(CRASH_DELAY * 2**file.crashes, CRASH_DELAY_MAX), EXPIRY_SHARE * duration)
     # Enough for the longest delay: the number must not grow for weeks.
     crashes = file.crashes + (CRASH_DELAY * 2**file.crashes < CRASH_DELAY_MAX)
-    return replace(file, sources=sources, has_succeeded=False, crashes=crashes, retry_at=now + delay)
+    return replace(file, sources=sources, has_succeeded=False, crashes=crashes, crashed_at=now, retry_at=now + delay)
 
 
 def first_batches(files: Iterable[str], known: Mapping[str, KnownFile]) -> list[tuple[str, ...]]:

@@ -1,6 +1,7 @@
 """The compiled answer is that of its specification, byte for byte, for any query to any zone."""
 
 from collections.abc import Callable
+from ipaddress import IPv6Address
 from random import Random
 
 import pytest
@@ -10,11 +11,13 @@ from hypothesis import strategies as st
 from dnsbl_server.answer import _outcome
 from dnsbl_server.answer.respond import OUTCOMES, Outcome
 from dnsbl_server.answer.snapshot import Snapshot
+from dnsbl_server.dns.reversed import query_name
+from dnsbl_server.model.address import Address
 from dnsbl_server.model.zone import Zone
 from tests import oracle
-from tests.answer.test_packets import HOSTILE, LISTED, LISTS, PACKETS, RECORD, TEXT
+from tests.answer.test_packets import APEX, HOSTILE, LISTED, LISTS, PACKETS, RECORD, TEXT
 from tests.answer.test_respond_edns import NO_QUERIES
-from tests.asking import ZONE, header, opt, padded, question
+from tests.asking import ZONE, header, name_wire, opt, padded, plain, question
 from tests.conftest import NOW
 from tests.profiles import examples
 from tests.sameness import Both, make_packet, snapshots
@@ -60,6 +63,60 @@ def test_packets_whole_cut_and_changed_anywhere(both: Both, packet: bytes) -> No
             both.check(packet[:at] + bytes([packet[at] ^ bit]) + packet[at + 1 :])
     for tcp in (False, True):
         both.check(packet, tcp=tcp)
+
+
+@pytest.mark.parametrize("before", range(5))
+@pytest.mark.parametrize("length", [2, 3, 63])
+@pytest.mark.parametrize("end", [b"\0", APEX], ids=["root", "zone"])
+def test_labels_of_one_character_up_to_the_longest_name(both: Both, before: int, length: int, end: bytes) -> None:
+    """Some stand before a longer label, and so many behind it that the name has 246 to 260 bytes."""
+    for size in range(246, 261):
+        rest, odd = divmod(size - len(end) - 2 * before - 1 - length, 2)
+        labels = [b"a"] * before + [b"b" * (length + odd)] + [b"c"] * rest
+        packet = header() + question(name_wire(*labels)[:-1] + end)
+        reply = both.check(packet)
+        assert (reply.outcome is Outcome.FORMERR) == (length + odd > 63 or size > 255)
+        for cut in range(1, 20):
+            assert both.check(packet[:-cut]).outcome is Outcome.FORMERR
+
+
+@pytest.mark.parametrize("length", range(1, 10))
+def test_lengths_inside_of_labels(both: Both, length: int) -> None:
+    """A character may look like the length of a label of one character."""
+    for before in range(5):
+        for character in b"\0\1\2":
+            labels = [b"a"] * before + [bytes([character]) * length] + [b"c"] * 5
+            both.check(header() + question(name_wire(*labels)[:-1] + APEX))
+
+
+@pytest.mark.parametrize("count", [1, 4, 16, 17, 31, 32, 33])
+def test_every_nibble_of_an_address(both: Both, count: int) -> None:
+    nibbles = [b"%x" % (number * 7 % 16) for number in range(count)]
+    for at in range(count):
+        for character in b"09afAF/:@G`g\0\xff\x10":
+            labels = [*nibbles[:at], bytes([character]), *nibbles[at + 1 :]]
+            both.check(header() + question(name_wire(*labels)[:-1] + APEX))
+            both.check(header() + question(name_wire(*labels[:at], b"aa", *labels[at:])[:-1] + APEX))
+
+
+@pytest.mark.parametrize("at", range(32))
+def test_an_address_that_differs_in_one_nibble_is_another(snapshot_of: Callable[..., Snapshot], at: int) -> None:
+    address = 0x20010DB8_01234567_89ABCDEF_02468ACE
+    other = address ^ 1 << 4 * at
+    snapshot = snapshot_of(f"{TEXT}entries: ['{IPv6Address(address)}']\n")
+    both = Both([zone.table for zone in snapshot.zones.values()])
+    for number, outcome in ((address, Outcome.LISTED), (other, Outcome.NOT_LISTED)):
+        assert both.check(plain(query_name(Address(6, number), ZONE))).outcome is outcome
+
+
+def test_addresses_of_the_same_and_of_different_64s(snapshot_of: Callable[..., Snapshot]) -> None:
+    first = 0x20010DB8 << 96
+    listed = {first + (high << 64) + low for high in range(0, 6, 2) for low in (0, 2, 4, (1 << 64) - 1)}
+    snapshot = snapshot_of(f"{TEXT}entries: {[str(IPv6Address(each)) for each in sorted(listed)]}\n")
+    both = Both([zone.table for zone in snapshot.zones.values()])
+    for number in {each + beside for each in listed for beside in (-1, 0, 1)}:
+        outcome = Outcome.LISTED if number in listed else Outcome.NOT_LISTED
+        assert both.check(plain(query_name(Address(6, number), ZONE))).outcome is outcome
 
 
 @pytest.mark.parametrize(("packet", "is_read"), NO_QUERIES.values(), ids=NO_QUERIES.keys())

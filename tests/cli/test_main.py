@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from dnsbl_server.cli.main import main
 from dnsbl_server.config import DEFAULT_LISTEN, Settings
-from tests.commands import run_process
+from tests.commands import make_place, run_process
 
 
 @pytest.mark.server
@@ -44,6 +44,37 @@ def test_help_tells_the_real_defaults() -> None:
     assert f"[default: {Settings().metrics}]" in text
     assert f"[default: {Settings().log_format}]" in text
     assert f"[default: {Settings().log_level}]" in text
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("check", "zones"),
+        ("check", "bad"),
+        ("lookup", "192.0.2.1", "zones"),
+        ("lookup", "198.18.0.1", "zones"),
+        ("lookup", "--json", "192.0.2.1", "zones"),
+        ("serve", "--help"),
+        ("--version",),
+    ],
+)
+def test_output_that_cannot_be_written(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    make_place(tmp_path)
+    with Path("/dev/full").open("w") as full:
+        done = run_process(tmp_path, *arguments, stdout=full)
+    *problems, last = done.stderr.splitlines()
+    assert (done.status, last) == (2, "dnsbl-server: cannot write the output: No space left on device")
+    assert bool(problems) == ("bad" in arguments)
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("arguments", [("check", "bad"), ("lookup", "192.0.2.1", "bad"), ("serve", "bad"), ("nope",)])
+def test_problems_that_cannot_be_written(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    make_place(tmp_path)
+    with Path("/dev/full").open("w") as full:
+        done = run_process(tmp_path, *arguments, stderr=full)
+    assert (done.status, done.stdout) == (2, "")
 
 
 @pytest.mark.parametrize(

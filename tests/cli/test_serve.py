@@ -1,17 +1,23 @@
 """serve: what keeps it from starting, what ends it, and what it writes to its log."""
 
 import json
+import os
 import re
 import signal
 import socket
-from contextlib import ExitStack, closing
+import subprocess
+from contextlib import ExitStack, closing, suppress
 from datetime import datetime
 from pathlib import Path
 
+import dns.exception
+import dns.message
+import dns.query
 import pytest
 
 from tests.answers import ZONE, reverse
-from tests.commands import ANY, BAD_LINES, Done, make_place, run_process
+from tests.commands import ANY, BAD_LINES, COMMAND, Done, make_place, run_process
+from tests.reloading import rename_over, wait_until
 from tests.serving import PATIENCE, ServerProcess, StalledLoader, needs_ipv6
 
 pytestmark = pytest.mark.server
@@ -124,3 +130,42 @@ def test_log_level(place: Path, tmp_path: Path) -> None:
         assert server.wait() == 0
     # At the usual level, that it loads would be a line.
     assert not any(" info " in line for line in server.log)
+
+
+def _udp_port_of(pid: int) -> int | None:
+    """The port that a process has bound for UDP; None while it has none."""
+    held = set()
+    for each in os.listdir(f"/proc/{pid}/fd"):
+        with suppress(FileNotFoundError):  # closed meanwhile
+            held.add(os.readlink(f"/proc/{pid}/fd/{each}"))
+    for line in Path(f"/proc/{pid}/net/udp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if f"socket:[{fields[9]}]" in held:
+            return int(fields[1].rpartition(":")[2], 16)
+    return None
+
+
+def test_a_full_disk_below_the_log_stops_nothing(tmp_path: Path) -> None:
+    zone = tmp_path / "bl.yaml"
+    zone.write_text("zone: bl.test\nentries: [192.0.2.1]\n")
+    command = [*COMMAND, "serve", "--listen", "127.0.0.1:0", "--metrics", "off", "--log-level", "debug", str(zone)]
+
+    def is_listed(address: str) -> bool:
+        query = dns.message.make_query(reverse(address), "A")
+        try:
+            return bool(dns.query.udp(query, "127.0.0.1", 0.5, port).answer)
+        except (dns.exception.Timeout, OSError):
+            return False
+
+    with Path("/dev/full").open("w") as full, subprocess.Popen(command, stdout=full, stderr=full) as server:
+        try:
+            wait_until(lambda: _udp_port_of(server.pid) is not None, "a port")
+            port = _udp_port_of(server.pid) or 0
+            wait_until(lambda: is_listed("192.0.2.1"), "the first load")
+            zone.write_text("zone: [")  # problems to say
+            rename_over(zone, "zone: bl.test\nentries: [192.0.2.2]\n")
+            wait_until(lambda: is_listed("192.0.2.2"), "a reload")
+            server.terminate()
+            assert server.wait(PATIENCE) == 0
+        finally:
+            server.kill()

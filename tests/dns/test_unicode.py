@@ -24,10 +24,12 @@ REFUSED = "not an internationalised domain name"
         ("例え。テスト", "xn--r8jz45g.xn--zckzah"),
         ("a\u3002b\uff0ec\uff61d", "a.b.c.d"),
         ("\uff45\uff38ample.com", "example.com"),  # full width
+        ("_a\u3002bü\uff0e-b\uff61c", "_a.xn--b-eha.-b.c"),
         ("_dmarc.-a-.bücher.example", "_dmarc.-a-.xn--bcher-kva.example"),  # ASCII beside it is left alone
         ("xn--zzzzzz.ü.example", "xn--zzzzzz.xn--tda.example"),
         ("שלום.example", "xn--9dbne9b.example"),
-        ("नही\u200d.example", None),
+        ("क्\u200dष.example", "xn--11b2ezcw70k.example"),  # a joiner, where it has a meaning
+        ("नही\u200d.example", None),  # and where it has none
         ("bü\u00adcher.example", "xn--bcher-kva.example"),  # a soft hyphen is dropped
     ],
 )
@@ -99,6 +101,8 @@ def test_a_long_label_is_refused_at_once() -> None:
         ("xn--" + "9" * 59, "xn--" + "9" * 59),
         # From right to left, which would move the text beside it.
         ("xn--9dbne9b.example", "xn--9dbne9b.example"),
+        # With a joiner, which is allowed here, but not seen.
+        ("xn--11b2ezcw70k.example", "xn--11b2ezcw70k.example"),
         # A heart, and a character that turns the text around: both are no letters.
         ("xn--g6h.example", "xn--g6h.example"),
     ],

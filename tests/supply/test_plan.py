@@ -1,5 +1,6 @@
 """The rules of what is loaded, why and when, by the numbers that they have in `plan`."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
@@ -148,6 +149,8 @@ CASES = [
     # Not because of another file, unlike one that failed by its content.
     Case(17, {"a": crashed(NOW + 1), "b": BAD}, "a b c", {"b": {B}, "c": {N}}),
     Case(17, {"a": crashed(NOW, crashes=0)}, "a", {}),
+    Case(17, {"a": replace(crashed(NOW + 3600), crashed_at=NOW)}, "a", {}),
+    Case(17, {"a": replace(crashed(NOW + 3600), crashed_at=NOW + 0.1)}, "a", {"a": {R}}),
     # Several rules for one file, and for several files.
     Case(3, {"b": BAD}, "a b", {"a": {F, N}, "b": {F, B}}, is_forced=True),
     Case(4, {"a": expiring(NOW)}, "a", {"a": {E, C, F}}, versions={"a": NEW}, is_forced=True),
@@ -242,6 +245,7 @@ def test_rule_17_each_delay_is_longer() -> None:
     for _ in range(1000):
         file = after_crash(file, {}, NOW, 0.1)
         delays.append(file.retry_at - NOW)
+        assert file.crashed_at == NOW
     assert delays[:4] == [2.0, 4.0, 8.0, 16.0]
     assert delays[-1] == max(delays) == 3600.0
     # One that takes long is tried less often.

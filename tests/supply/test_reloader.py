@@ -4,8 +4,9 @@ import asyncio
 import gc
 import logging
 import os
+import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -88,6 +89,40 @@ def zones(tmp_path: Path) -> Path:
     directory.mkdir()
     (directory / "bl.yaml").write_text(zone_text("192.0.2.1"))
     return directory
+
+
+class SlowService(Service):
+    """Takes tables into service only once the event loop has run meanwhile."""
+
+    loop: asyncio.AbstractEventLoop
+
+    def adopt(self, tables: Iterable[ZoneTable]) -> None:
+        has_run = threading.Event()
+        self.loop.call_soon_threadsafe(has_run.set)
+        assert has_run.wait(PATIENCE), "the event loop stands still"
+        super().adopt(tables)
+
+
+def test_taking_into_service_leaves_the_event_loop_free(zones: Path) -> None:
+    async def main() -> None:
+        service = SlowService()
+        service.loop = asyncio.get_running_loop()
+        reloader = Reloader((str(zones),), service, FakeLoader(), NEVER)
+        assert not (await reloader.start()).errors
+        task = asyncio.create_task(reloader.run())
+        try:
+            added = zones / "other.yaml"
+            added.write_text(zone_text("192.0.2.2", zone="other.example.org"))
+            reloader.request()
+            await until(lambda: len(reloader.statuses) == 2, "a new file")
+            added.unlink()
+            await until(lambda: len(reloader.statuses) == 1, "a file that is gone")
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await reloader.close()
+
+    asyncio.run(main())
 
 
 def test_a_failing_loader_is_tried_again_and_later_each_time(zones: Path, caplog: pytest.LogCaptureFixture) -> None:
