@@ -59,9 +59,9 @@ build: $(COMPILED)  ## Build the compiled modules that have changed
 COPIED := dnsbl_server fuzz tests zones pyproject.toml setup.py README.md LICENSE dnsbl-server.yaml
 PYTHON_OF_BUILDS := $(abspath $(BIN))/python
 # Of the tests those of the compiled modules, and of the builds themselves.
-PROOF := $(patsubst %,tests/%.py,builds answer/test_answer answer/test_fuzz_seeds answer/test_storm compiler/test_merge engine/test_engine \
-	engine/test_service engine/test_udp model/test_spans sources/test_scan table/test_damaged table/test_format \
-	table/test_prints table/test_table)
+PROOF := $(patsubst %,tests/%.py,builds answer/test_answer answer/test_answer_domains answer/test_fuzz_seeds \
+	answer/test_storm compiler/test_merge engine/test_engine engine/test_service engine/test_udp model/test_spans \
+	sources/test_scan table/test_damaged table/test_format table/test_nodes table/test_prints table/test_table)
 PROVE := $(PYTHON_OF_BUILDS) -m pytest $(PARALLEL) --timeout 300 --override-ini faulthandler_timeout=360 --durations 10 $(PROOF)
 CHECKED := -DDNSBL_CHECKED -UNDEBUG
 SANITIZERS := undefined,float-cast-overflow -fno-sanitize-recover=all -fno-wrapv -fno-omit-frame-pointer -g -O1

@@ -25,15 +25,22 @@ from dnsbl_server.engine._worker import Worker
 from dnsbl_server.table._sections import Sections
 from dnsbl_server.answer._outcome import LISTED
 from tests.asking import plain
-from tests.table.test_damaged import memory_of, sections_of
+from tests.table.test_damaged import TABLES, memory_of, sections_of
 from tests.table.test_table import BUFFER
 
 memory = memory_of(sections_of(BUFFER))
 table = Sections(memory, 2)
 directory = Directory([table])
 at = memory["offsets"].cast("I")[2]
-ask = lambda: _probe.answer(directory, plain("15.0.0.0.bl.example.org"), 2.0)
-assert ask().outcome == LISTED
+named = memory_of(sections_of(TABLES["one name"]))
+names = Directory([Sections(named, 2)])
+tag = max(named["slots"].cast("Q")) >> 32 << 32
+
+def ask():
+    assert _probe.answer(directory, plain("15.0.0.0.bl.example.org"), 2.0).outcome == LISTED
+    assert _probe.answer(names, plain("com.bl.example.org", 16), 2.0).outcome == LISTED
+
+ask()
 """
 # What a step into a table is checked for, in both builds.
 _STEPS = {
@@ -41,6 +48,9 @@ _STEPS = {
     "a number without an answer": "memory['end4'].cast('I')[1::2] = array('I', [1 << 30] * 3)",
     "an answer that is behind the others": "memory['offsets'].cast('I')[1:] = array('I', [1 << 30] * 3)",
     "an answer that follows itself": "memory['answers'][at : at + 12] = struct.pack('<QI', 1, 2)",
+    "a slot that leads out of the nodes": "named['slots'].cast('Q')[:] = array('Q', [tag | 1 << 31] * 3)",
+    "a node with a pair that is none": "named['nodes'][13:17] = struct.pack('<I', 1 << 30)",
+    "an answer that shows more labels than the name has": "named['texts'][:2] = b'\\1\\2'",
     "an answer with more codes than there is room for": "memory['answers'][at + 16 : at + 18] = b'\\xff\\xff'",
 }
 # What only the sanitizers can see, and what they call it.

@@ -1,6 +1,6 @@
 """For tests only: changes of a message at random, by what a message consists of.
 
-Owns the kinds of changes: of bits, bytes and 16-bit fields, lengths of labels, compression pointers, counts, types,
+Owns the kinds of changes: of bits, bytes and 16-bit fields, labels and their lengths, compression pointers, counts, types,
 OPT records, and of the size. A seed decides them all. Knows a message only as far as it can be walked through, and
 trusts nothing in it.
 """
@@ -12,7 +12,7 @@ from dnsbl_server.dns._memory cimport get16, put16
 from dnsbl_server.dns._protocol cimport HEADER_SIZE, TYPE_OPT
 
 cdef enum:
-    KINDS = 18
+    KINDS = 20
     MOST = 8                     # bytes that are put in or taken out
     OPT_SIZE = 11
 
@@ -20,8 +20,8 @@ cdef uint8_t BYTES[16]
 BYTES[:] = [0, 1, 2, 3, 4, 12, 32, 41, 63, 64, 127, 128, 191, 192, 254, 255]
 cdef uint32_t NUMBERS[20]
 NUMBERS[:] = [0, 1, 2, 3, 6, 11, 12, 16, 28, 41, 43, 251, 252, 255, 512, 1232, 4096, 0x8000, 0xC00C, 0xFFFF]
-cdef uint8_t CHARACTERS[24]
-CHARACTERS[:] = list(b"0123456789abcdefABCDEFg\x00")
+cdef uint8_t CHARACTERS[28]
+CHARACTERS[:] = list(b"0123456789abcdefABCDEFg-_.m\x00")
 
 
 cdef uint32_t roll(Dice* dice, uint32_t sides) noexcept nogil:
@@ -65,6 +65,8 @@ cdef uint32_t mutate(Dice* dice, uint8_t* packet, uint32_t size, uint32_t room, 
         return size + count
     if size <= HEADER_SIZE + 4:
         return size
+    if kind == 18 or kind == 19:
+        return change_labels(dice, packet, size, room)
     if kind == 5 or kind == 6:
         return add_opt(dice, packet, size, room)
     if kind == 7:
@@ -121,6 +123,22 @@ cdef uint32_t add_opt(Dice* dice, uint8_t* packet, uint32_t size, uint32_t room)
     return size + OPT_SIZE + length
 
 
+cdef uint32_t change_labels(Dice* dice, uint8_t* packet, uint32_t size, uint32_t room) noexcept nogil:
+    """Leave out the first label of the question, or put one in front of it."""
+    cdef uint32_t length = packet[HEADER_SIZE] + 1
+    if roll(dice, 2):
+        if HEADER_SIZE + length >= size:
+            return size
+        memmove(packet + HEADER_SIZE, packet + HEADER_SIZE + length, size - HEADER_SIZE - length)
+        return size - length
+    length = 1 + roll(dice, MOST)
+    if size + length + 1 > room:
+        return size
+    size = insert(dice, packet, size, HEADER_SIZE, length + 1)
+    packet[HEADER_SIZE] = <uint8_t>length
+    return size
+
+
 cdef void change_question(Dice* dice, uint8_t* packet, uint32_t size, uint32_t kind) noexcept nogil:
     """Change a label of the question, its length, the type or the class."""
     cdef uint32_t at = HEADER_SIZE
@@ -142,4 +160,4 @@ cdef void change_question(Dice* dice, uint8_t* packet, uint32_t size, uint32_t k
     elif packet[label]:
         place = label + 1 + roll(dice, packet[label])
         if place < size:
-            packet[place] = CHARACTERS[roll(dice, 24)] if roll(dice, 2) else <uint8_t>(packet[place] ^ 0x20)
+            packet[place] = CHARACTERS[roll(dice, 28)] if roll(dice, 2) else <uint8_t>(packet[place] ^ 0x20)

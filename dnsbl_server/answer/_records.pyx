@@ -143,7 +143,7 @@ cdef void show_name(Shown* shown, const NameLookup* name) noexcept nogil:
     cdef uint32_t number, at
     cdef uint32_t start = name.starts[name.depth - 1]
     # A label is listed, so it is as good as ours in lower case.
-    cdef uint32_t end = name.starts[0] + 1 + name.name[name.starts[0]]
+    cdef uint32_t end = <uint32_t>name.starts[0] + 1 + name.name[name.starts[0]]
     shown.labels = name.depth
     shown.size = end - start - 1
     CHECK(name.depth and shown.size < MAX_NAME)

@@ -66,7 +66,7 @@ def scan(bytes block, uint64_t line, Py_ssize_t longest, columns, bint takes_net
     rules.hash_size = hashes[0]
     if rules.hash_size > rules.longest_name or rules.hash_size > MAX_LABEL:
         rules.hash_size = 0
-    for character in <bytes> hashes[1]:
+    for character in list(hashes[1]):
         rules.is_of_hash[character] = True
     while start < end:
         if number > UINT32_MAX:
@@ -180,7 +180,7 @@ cdef bint is_end_of_name(uint8_t character) noexcept:
 
 
 cdef uint8_t lower(uint8_t character) noexcept:
-    return character | 0x20 if c"A" <= character <= c"Z" else character
+    return <uint8_t> (character | 0x20) if c"A" <= character <= c"Z" else character
 
 
 cdef uchar *skip_blanks(uchar *at, uchar *end) noexcept:

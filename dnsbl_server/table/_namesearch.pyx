@@ -126,7 +126,8 @@ cdef inline bint is_node(const Tree* tree, uint32_t offset, uint32_t parent, con
     cdef const uint8_t* node = tree.nodes + offset
     cdef const uint8_t* own = node + NODE_SIZE
     cdef uint32_t size = label[0]
-    CHECK(offset and offset + NODE_SIZE + node[8] <= tree.nodes_size)
+    CHECK(offset and <uint64_t>offset + NODE_SIZE <= tree.nodes_size)
+    CHECK(<uint64_t>offset + NODE_SIZE + node[8] <= tree.nodes_size)
     if parent_of(node) != parent or node[8] != size:
         return False
     label += 1

@@ -40,4 +40,5 @@ cdef inline uint64_t slot_of(uint64_t hashed, uint64_t offset) noexcept nogil:
 
 
 cdef inline uint32_t next_place(const Tree* tree, uint32_t place) noexcept nogil:
-    return place + 1 if place + 1 < tree.slot_count else 0
+    place += 1
+    return place if place < tree.slot_count else 0
