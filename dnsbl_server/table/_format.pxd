@@ -6,7 +6,7 @@ cpdef enum:
     NO_LIST = 0xFFFF             # the list of a text that belongs to none: test entries
     ADDRESS_BYTE = 0             # stands in a text for the client's address
     LABELS_BYTE = 1              # stands in a text, with the byte behind it, for so many last labels of the name asked for
-    NODE_SIZE = 9                # of a node, without its label
+    NODE_SIZE = 5                # of a node, without its value and its label
     NODE_EXISTS = 1              # bits of a node's value, below the number of its pair
     NODE_INNER = 2
     PAIR_SHIFT = 2

@@ -13,7 +13,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from dnsbl_server.dns._memory cimport CHECK, PREFETCH, native16, native32, native64
 from dnsbl_server.model._siphash cimport hash_label, lower_all
 from dnsbl_server.table._format cimport NODE_EXISTS, NODE_INNER, NODE_SIZE, PAIR_SHIFT
-from dnsbl_server.table._nodes cimport Tree, next_place, parent_of, place_of, value_of
+from dnsbl_server.table._nodes cimport Tree, label_of, next_place, node_size, parent_of, place_of, value_of
 
 
 cdef void search_names(NameLookup* lookups, uint32_t count) noexcept nogil:
@@ -23,7 +23,7 @@ cdef void search_names(NameLookup* lookups, uint32_t count) noexcept nogil:
     for number in range(count):
         lookups[number].node = lookups[number].depth = 0
         lookups[number].hash = 0
-        lookups[number].value = value_of(lookups[number].tree.nodes)
+        lookups[number].value = value_of(lookups[number].tree, lookups[number].tree.nodes)
         lookups[number].is_left = True
     while is_left:
         is_left = False
@@ -73,7 +73,7 @@ cdef inline void find_ahead(NameLookup* lookup) noexcept nogil:
             return
         lookup.nodes[step] = <uint32_t>slot
         PREFETCH(tree.nodes + <uint32_t>slot)
-        PREFETCH(tree.nodes + <uint32_t>slot + NODE_SIZE + 7)
+        PREFETCH(tree.nodes + <uint32_t>slot + NODE_SIZE + 11)
 
 
 cdef inline void descend(NameLookup* lookup) noexcept nogil:
@@ -91,7 +91,7 @@ cdef inline void descend(NameLookup* lookup) noexcept nogil:
             lookup.is_left = False
             break
         lookup.node = node
-        lookup.value = value_of(tree.nodes + node)
+        lookup.value = value_of(tree, tree.nodes + node)
         lookup.depth += 1
         if not lookup.value & NODE_INNER:
             lookup.is_left = False
@@ -124,13 +124,14 @@ cdef uint32_t find_node(const Tree* tree, uint64_t hashed, uint32_t parent, cons
 cdef inline bint is_node(const Tree* tree, uint32_t offset, uint32_t parent, const uint8_t* label) noexcept nogil:
     """Whether a node has this parent and this label, which may be in either case."""
     cdef const uint8_t* node = tree.nodes + offset
-    cdef const uint8_t* own = node + NODE_SIZE
+    cdef const uint8_t* own = label_of(tree, node)
     cdef uint32_t size = label[0]
-    CHECK(offset and <uint64_t>offset + NODE_SIZE <= tree.nodes_size)
-    CHECK(<uint64_t>offset + NODE_SIZE + node[8] <= tree.nodes_size)
-    if parent_of(node) != parent or node[8] != size:
+    CHECK(offset and <uint64_t>offset + node_size(tree) <= tree.nodes_size)
+    CHECK(<uint64_t>offset + node_size(tree) + own[0] <= tree.nodes_size)
+    if parent_of(tree, node) != parent or own[0] != size:
         return False
     label += 1
+    own += 1
     while size >= 8:
         if native64(own) != lower_all(native64(label)):
             return False

@@ -13,15 +13,16 @@ from libc.string cimport memcmp, memcpy, memset
 from dnsbl_server.dns._memory cimport PREFETCH
 from dnsbl_server.dns._protocol cimport MAX_LABEL
 from dnsbl_server.model._siphash cimport hash_label
-from dnsbl_server.table._format cimport NODE_EXISTS, NODE_INNER, NODE_SIZE, PAIR_SHIFT
+from dnsbl_server.table._format cimport NODE_EXISTS, NODE_INNER, PAIR_SHIFT
 
 cdef enum:
     RING = 16                    # nodes whose slots are on their way
-    ROOT_SIZE = NODE_SIZE
     MAX_DEPTH = 127              # labels of two bytes at least each, in front of the root
 
-# Bytes of all nodes: what an offset of 32 bits reaches. They have so few pairs that a value has room for any number.
+# Bytes of all nodes: what an offset of 32 bits reaches. They have so few pairs that four bytes have room for any value.
 cdef uint64_t MAX_NODES = 0xFFFFFFFF
+
+TOO_MANY = "its domain names take more than 4 GiB"
 
 
 # Writing --------------------------------------------------------------------------------------------------------------
@@ -45,8 +46,7 @@ def lay_out(nodes, const uint8_t[::1] key not None):
     cdef const uint32_t[::1] at = nodes.at
     cdef const uint32_t[::1] below = nodes.below
     cdef uint64_t count = <uint64_t>parents.shape[0]
-    cdef uint64_t size = (NODE_SIZE - 1) * (count + 1) + 1 + <uint64_t>labels.shape[0]
-    cdef uint64_t places = 2
+    cdef uint64_t size, places = 2
     cdef bytes hashing, records, pairs, slots
     cdef Tree tree
     cdef uint8_t* out
@@ -56,8 +56,8 @@ def lay_out(nodes, const uint8_t[::1] key not None):
         raise ValueError("columns of nodes that do not fit each other")
     if not count or not labels.shape[0]:
         raise ValueError("there is no node besides the root")
-    if size > MAX_NODES:
-        raise OverflowError("its domain names take more than 4 GiB")
+    if count > MAX_NODES // 8:
+        raise OverflowError(TOO_MANY)
     while places < 2 * (count + 1):
         places *= 2
     try:
@@ -67,12 +67,19 @@ def lay_out(nodes, const uint8_t[::1] key not None):
             raise MemoryError
         memset(&tree, 0, sizeof(tree))
         memcpy(&tree.key, &key[0], 16)
+        pairs = write_pairs(made, places_of_pairs, places - 1, &at[0], &below[0], <uint32_t>count)
+        tree.value_size = 1
+        while (len(pairs) // 8) << PAIR_SHIFT > 1 << 8 * tree.value_size:
+            tree.value_size += 1
+        # The labels have their lengths with them.
+        size = (node_size(&tree) - 1) * (count + 1) + 1 + <uint64_t>labels.shape[0]
+        if size > MAX_NODES:
+            raise OverflowError(TOO_MANY)
         records = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>size)
         out = <uint8_t*>PyBytes_AS_STRING(records)
         if not write_nodes(&tree, out, made, &labels[0], <uint64_t>labels.shape[0], &parents[0], <uint32_t>count):
             raise ValueError("columns of nodes that do not fit each other")
-        pairs = write_pairs(made, places_of_pairs, places - 1, &at[0], &below[0], <uint32_t>count)
-        write_values(out, made, &parents[0], <uint32_t>count)
+        write_values(&tree, out, made, &parents[0], <uint32_t>count)
         # At most two of three are taken, so that a name that is not there is soon known not to be.
         tree.slot_count = <uint32_t>(count + (count + 1) // 2 + 1)
         slots = PyBytes_FromStringAndSize(NULL, 8 * <Py_ssize_t>tree.slot_count)
@@ -80,7 +87,7 @@ def lay_out(nodes, const uint8_t[::1] key not None):
     finally:
         free(made)
         free(places_of_pairs)
-    hashing = bytes(key) + int(tree.deepest).to_bytes(4, "little") + bytes(4)
+    hashing = bytes(key) + int(tree.deepest).to_bytes(4, "little") + int(tree.value_size).to_bytes(4, "little")
     return records, pairs, hashing, slots
 
 
@@ -91,8 +98,8 @@ cdef bint write_nodes(Tree* tree, uint8_t* out, Node* made, const uint8_t* label
     label: the first one, behind its length; left: bytes of all of them.
     """
     cdef uint32_t number, parent, size
-    cdef uint32_t offset = ROOT_SIZE
-    memset(out, 0, ROOT_SIZE)
+    cdef uint32_t offset = node_size(tree)
+    memset(out, 0, offset)
     for number in range(1, count + 1):
         parent = parents[number - 1]
         if parent >= number or not left:
@@ -105,9 +112,9 @@ cdef bint write_nodes(Tree* tree, uint8_t* out, Node* made, const uint8_t* label
         if made[number].depth > tree.deepest:
             tree.deepest = made[number].depth
         made[number].hash = hash_label(&tree.key, made[parent].hash, label + 1, size)
-        memcpy(out + offset, &made[parent].offset, 4)
-        memcpy(out + offset + 8, label, size + 1)
-        offset += <uint32_t>NODE_SIZE + size
+        memcpy(out + offset + tree.value_size, &made[parent].offset, 4)
+        memcpy(out + offset + tree.value_size + 4, label, size + 1)
+        offset += node_size(tree) + size
         label += size + 1
         left -= size + 1
     return not left
@@ -144,17 +151,17 @@ cdef bytes write_pairs(Node* made, uint32_t* places, uint64_t mask, const uint32
         free(pairs)
 
 
-cdef void write_values(uint8_t* out, Node* made, const uint32_t* parents, uint32_t number) noexcept:
+cdef void write_values(const Tree* tree, uint8_t* out, Node* made, const uint32_t* parents, uint32_t number) noexcept:
     """Write the values of so many nodes, each after those below it."""
     cdef uint32_t value
     while number:
         value = made[number].pair << PAIR_SHIFT | made[number].bits
-        memcpy(out + made[number].offset + 4, &value, 4)
+        memcpy(out + made[number].offset, &value, tree.value_size)
         made[parents[number - 1]].bits |= NODE_INNER | (made[number].bits & NODE_EXISTS)
         number -= 1
     # Of the root nothing is listed itself, and the zone exists in any case.
     value = made[0].bits | NODE_EXISTS
-    memcpy(out + 4, &value, 4)
+    memcpy(out, &value, tree.value_size)
 
 
 cdef void write_slots(const Tree* tree, uint64_t* slots, const Node* made, uint64_t count) noexcept:
@@ -190,16 +197,17 @@ cdef bint check_tree(const Tree* tree, uint32_t room, uint32_t answer_count, con
     cdef Step steps[MAX_DEPTH + 2]
     cdef uint64_t hashes[RING]
     cdef uint32_t offsets[RING]
-    cdef uint64_t at = ROOT_SIZE
+    cdef uint64_t at = node_size(tree)
     cdef uint64_t count = 0
     cdef uint32_t depth = 0, deepest = 0
     cdef uint32_t number
     cdef const uint8_t* node = tree.nodes
+    cdef const uint8_t* label
     if not tree.slot_count:
         return not tree.nodes_size and not tree.pair_count
-    if tree.nodes_size < ROOT_SIZE or tree.nodes_size > MAX_NODES or parent_of(node) or node[8]:
+    if tree.nodes_size < at or tree.nodes_size > MAX_NODES or parent_of(tree, node) or label_of(tree, node)[0]:
         return False
-    if value_of(node) >> PAIR_SHIFT or not tree.pair_count or tree.pairs[0] or tree.pairs[1]:
+    if value_of(tree, node) >> PAIR_SHIFT or not tree.pair_count or tree.pairs[0] or tree.pairs[1]:
         return False
     for number in range(2 * tree.pair_count):
         if tree.pairs[number] > answer_count:
@@ -209,10 +217,11 @@ cdef bint check_tree(const Tree* tree, uint32_t room, uint32_t answer_count, con
     steps[1].node = NULL
     while at < tree.nodes_size:
         node = tree.nodes + at
-        if tree.nodes_size - at < NODE_SIZE or tree.nodes_size - at - NODE_SIZE < node[8]:
+        label = label_of(tree, node)
+        if tree.nodes_size - at < node_size(tree) or tree.nodes_size - at - node_size(tree) < label[0]:
             return False
         # Depth first: its parent is the node before it, or one above that.
-        while steps[depth].offset != parent_of(node):
+        while steps[depth].offset != parent_of(tree, node):
             if not depth:
                 return False
             depth -= 1
@@ -220,13 +229,13 @@ cdef bint check_tree(const Tree* tree, uint32_t room, uint32_t answer_count, con
             return False
         depth += 1
         # A name with more labels than MAX_DEPTH is too long.
-        steps[depth].name_size = steps[depth - 1].name_size + node[8] + 1
+        steps[depth].name_size = steps[depth - 1].name_size + label[0] + 1
         if steps[depth].name_size > room:
             return False
-        number = 2 * (value_of(node) >> PAIR_SHIFT)
+        number = 2 * (value_of(tree, node) >> PAIR_SHIFT)
         if shows[tree.pairs[number]] > depth or shows[tree.pairs[number + 1]] > depth:
             return False
-        steps[depth].hash = hash_label(&tree.key, steps[depth - 1].hash, node + NODE_SIZE, node[8])
+        steps[depth].hash = hash_label(&tree.key, steps[depth - 1].hash, label + 1, label[0])
         steps[depth].node = node
         steps[depth].offset = <uint32_t>at
         steps[depth + 1].node = NULL
@@ -240,7 +249,7 @@ cdef bint check_tree(const Tree* tree, uint32_t room, uint32_t answer_count, con
         offsets[number] = <uint32_t>at
         PREFETCH(tree.slots + place_of(tree, hashes[number]))
         count += 1
-        at += <uint32_t>NODE_SIZE + node[8]
+        at += node_size(tree) + label[0]
     for number in range(<uint32_t>RING if count > RING else <uint32_t>count):
         if not is_in_slots(tree, hashes[number], offsets[number]):
             return False
@@ -249,15 +258,17 @@ cdef bint check_tree(const Tree* tree, uint32_t room, uint32_t answer_count, con
 
 cdef inline bint check_node(const Tree* tree, const uint8_t* node, const Step* parent, const Step* before) noexcept nogil:
     """Whether a node fits to its parent, and to the one before it among its siblings."""
-    cdef uint32_t value = value_of(node)
-    cdef uint32_t above = value_of(parent.node)
-    cdef uint32_t size = node[8]
+    cdef uint32_t value = value_of(tree, node)
+    cdef uint32_t above = value_of(tree, parent.node)
+    cdef const uint8_t* label = label_of(tree, node)
+    cdef const uint8_t* other
+    cdef uint32_t size = label[0]
     cdef uint32_t at
     cdef int order
     if not 1 <= size <= MAX_LABEL or value >> PAIR_SHIFT >= tree.pair_count:
         return False
     for at in range(size):
-        if not IS_LISTABLE[node[NODE_SIZE + at]]:
+        if not IS_LISTABLE[label[1 + at]]:
             return False
     if not above & NODE_INNER or (value & NODE_EXISTS and not above & NODE_EXISTS):
         return False
@@ -266,8 +277,9 @@ cdef inline bint check_node(const Tree* tree, const uint8_t* node, const Step* p
         return False
     if before.node == NULL:
         return True
-    order = memcmp(before.node + NODE_SIZE, node + NODE_SIZE, size if size < before.node[8] else before.node[8])
-    return order < 0 or (not order and before.node[8] < size)
+    other = label_of(tree, before.node)
+    order = memcmp(other + 1, label + 1, size if size < other[0] else other[0])
+    return order < 0 or (not order and other[0] < size)
 
 
 cdef inline bint is_in_slots(const Tree* tree, uint64_t hashed, uint32_t offset) noexcept nogil:

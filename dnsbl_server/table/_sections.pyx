@@ -27,7 +27,7 @@ from dnsbl_server.table._format cimport (
     text_count,
     texts_of,
 )
-from dnsbl_server.table._nodes cimport SHOWS_ADDRESS, check_tree
+from dnsbl_server.table._nodes cimport SHOWS_ADDRESS, check_tree, mask_of
 
 cdef enum:
     MAX_SOA = 1024               # bytes
@@ -111,11 +111,15 @@ cdef int open_tree(Layout* table, sections) except -1:
         raise ValueError("there are too many slots")
     tree.slot_count = <uint32_t>size
     hashing = section(sections["hashing"], 1, &size)
-    if size != (<uint64_t>HASHING_SIZE if tree.slot_count else 0) or (size and native32(hashing + 20)):
+    if size != (<uint64_t>HASHING_SIZE if tree.slot_count else 0):
         raise ValueError("there is no key of the names")
     if size:
         memcpy(&tree.key, hashing, 16)
         tree.deepest = native32(hashing + 16)
+        tree.value_size = native32(hashing + 20)
+        if not 1 <= tree.value_size <= 4:
+            raise ValueError("the values of the names have no size")
+        tree.value_mask = mask_of(tree.value_size)
     return 0
 
 

@@ -12,15 +12,15 @@ offsets count from the start of the buffer.
     first4    32 bits: the first address of each IPv4 interval; sorted and disjoint
     end4      32 bits each: last address and number of the answer
     first6, last6, answer6    the same for IPv6, addresses of 16 bytes, big-endian; no index
-    nodes     the tree of the domain names, labels from right to left: for each name and each name above one the offset
-              of its parent 32, value 32, length of the label 8, the label in lower case; not aligned. The root is
+    nodes     the tree of the domain names, labels from right to left: for each name and each name above one its value,
+              the offset of its parent 32, length of the label 8, the label in lower case; not aligned. The root is
               first, parents stand before their children, depth first, siblings in the order of their labels
     pairs     32 bits each: the number of the answer of a name itself, and of all names below it that have no node
     offsets   32 bits: where in `answers` each answer starts; number 0 means not listed
     answers   expires 64, next 32, ttl 32, codes and texts 16 each; the codes 32; per text list 16, length 16, offset 32
     texts     TXT answers; a NUL stands for the address, and 1 and a number for so many last labels of the name
     prints    fingerprints of the entries (`_prints`): what a reload added and removed
-    hashing   the key of the hashes of names, 16 bytes; the most labels of a name 32; 0
+    hashing   the key of the hashes of names, 16 bytes; the most labels of a name 32; how many bytes a value has 32
     slots     64 bits each: the upper half of the hash of a name (`siphash`) and the offset of its node, or 0
 
 The value of a node is the number of its pair, shifted by two, with NODE_EXISTS where the name or one below it is
@@ -56,7 +56,8 @@ SECTION = struct.Struct("<QQ")
 BODY = HEADER.size + len(SECTIONS) * SECTION.size
 ANSWER = struct.Struct("<QIIHH")
 TEXT = struct.Struct("<HHI")
-NODE = struct.Struct("<IIB")
+# Behind the value of a node: its parent and the length of its label.
+NODE = struct.Struct("<IB")
 PAIR = struct.Struct("<II")
 HASHING = struct.Struct("<16sII")
 SLOT = struct.Struct("<Q")

@@ -87,9 +87,9 @@ class ZoneTable:
         self._nodes = sections["nodes"]
         self._pairs = sections["pairs"]
         self._slots = sections["slots"].cast("Q")
-        self._key, self._deepest = b"", 0
+        self._key, self._deepest, self._value_size = b"", 0, 0
         if self._slots:
-            self._key, self._deepest, _ = HASHING.unpack(sections["hashing"])
+            self._key, self._deepest, self._value_size = HASHING.unpack(sections["hashing"])
 
     def find(self, subject: Subject, now: float) -> Answer | None:
         """The answer for a subject at a time (seconds since 1970), or None where it is not listed."""
@@ -131,7 +131,7 @@ class ZoneTable:
         if not self._slots:
             return 0, False
         node, hashed = 0, 0
-        _, value, _ = NODE.unpack_from(self._nodes, node)
+        value = self._value(node)
         for depth, label in enumerate(reversed(labels), 1):
             hashed = hash_label(self._key, hashed, label)
             child = self._find_node(node, hashed, label.lower()) if depth <= self._deepest else 0
@@ -139,9 +139,12 @@ class ZoneTable:
                 _, below = PAIR.unpack_from(self._pairs, PAIR.size * (value >> PAIR_SHIFT))
                 return below, below > 0
             node = child
-            _, value, _ = NODE.unpack_from(self._nodes, node)
+            value = self._value(node)
         at, _ = PAIR.unpack_from(self._pairs, PAIR.size * (value >> PAIR_SHIFT))
         return at, bool(value & NODE_EXISTS)
+
+    def _value(self, node: int) -> int:
+        return int.from_bytes(self._nodes[node : node + self._value_size], "little")
 
     def _find_node(self, parent: int, hashed: int, label: bytes) -> int:
         """The offset of the node of a label below another one; 0 where there is none."""
@@ -150,8 +153,8 @@ class ZoneTable:
         while slot := self._slots[place]:
             offset = slot & 0xFFFFFFFF
             if slot >> 32 == tag:
-                above, _, size = NODE.unpack_from(self._nodes, offset)
-                start = offset + NODE.size
+                start = offset + self._value_size + NODE.size
+                above, size = NODE.unpack_from(self._nodes, start - NODE.size)
                 if above == parent and bytes(self._nodes[start : start + size]) == label:
                     return offset
             place = (place + 1) % len(self._slots)

@@ -19,7 +19,7 @@ PAIRS = 500  # of a name and one above it, that are tried in one zone
 
 
 def pairs_in(zone: Zone, random: Random, wanted: int) -> int:
-    """Try so many random names, each with those above it, or fewer once there were so many pairs; how many there were."""
+    """Try so many random names, each with those above it, but no more than so many pairs; how many there were."""
     table = open_zone(zone)
     if table is None:
         return 0

@@ -376,9 +376,8 @@ def tree_of(*nodes: tuple[bytes, int]) -> Nodes:
 def value_of(shape: str, label: bytes, change: Callable[[int], int]) -> bytes:
     """A table with the value of a node changed."""
     nodes = sections_of(TABLES[shape])["nodes"]
-    at = nodes.index(bytes([len(label)]) + label) - 4
-    value = change(int.from_bytes(nodes[at : at + 4], "little"))
-    return changed(shape, nodes=over(at, value.to_bytes(4, "little")))
+    at = nodes.index(bytes([len(label)]) + label) - 5
+    return changed(shape, nodes=over(at, bytes([change(nodes[at])])))
 
 
 def slots_of(shape: str, change: Callable[[list[int]], list[int]]) -> bytes:
@@ -407,9 +406,9 @@ def crowded() -> bytes:
     hashes: dict[int, int] = {}
     at = 0
     while at < len(nodes):
-        parent, _, size = NODE.unpack_from(nodes, at)
-        hashes[at] = hash_label(key, hashes[parent], nodes[at + NODE.size :][:size]) if at else 0
-        at += NODE.size + size
+        parent, size = NODE.unpack_from(nodes, at + 1)
+        hashes[at] = hash_label(key, hashes[parent], nodes[at + 1 + NODE.size :][:size]) if at else 0
+        at += 1 + NODE.size + size
     del hashes[0]
     slots = [0] * (len(hashes) + 1)
     for offset, hashed in hashes.items():
@@ -480,12 +479,14 @@ REFUSED = {
     "nodes: slots alone": changed("empty", slots=lambda section: bytes(8)),
     "nodes: a key that is too short": changed("names", hashing=shorter(8)),
     "nodes: a key that is too long": changed("names", hashing=lambda section: section + bytes(8)),
-    "nodes: something behind the key": changed("names", hashing=over(20, b"\1")),
+    "nodes: values without bytes": changed("names", hashing=over(20, b"\0")),
+    "nodes: values of five bytes": changed("names", hashing=over(20, b"\5")),
+    "nodes: values of another size": changed("names", hashing=over(20, b"\2")),
     "nodes: the deepest deeper": changed("names", hashing=over(16, b"\5")),
     "nodes: the deepest less deep": changed("names", hashing=over(16, b"\3")),
-    "nodes: the root with a parent": changed("names", nodes=over(0, b"\1")),
-    "nodes: the root with a label": changed("names", nodes=over(8, b"\1")),
-    "nodes: the root with a pair": changed("names", nodes=over(4, b"\7")),
+    "nodes: the root with a parent": changed("names", nodes=over(1, b"\1")),
+    "nodes: the root with a label": changed("names", nodes=over(5, b"\1")),
+    "nodes: the root with a pair": changed("names", nodes=over(0, b"\7")),
     "nodes: something in the first pair": changed("names", pairs=over(0, b"\1")),
     "nodes: something in the first pair, for names below": changed("names", pairs=over(4, b"\1")),
     "nodes: cut in a label": changed("names", nodes=shorter(1)),
@@ -500,8 +501,8 @@ REFUSED = {
     "nodes: siblings not sorted, of other lengths": columns(tree_of((b"ab", 0), (b"a", 0))),
     "nodes: siblings with one label": columns(tree_of((b"a", 0), (b"a", 0))),
     "nodes: not depth first": columns(tree_of((b"a", 0), (b"b", 0), (b"c", 1))),
-    "nodes: a parent that is none": changed("names", nodes=over(9, b"\1")),
-    "nodes: their own parents": changed("names", nodes=over(9, b"\x09")),
+    "nodes: a parent that is none": changed("names", nodes=over(7, b"\1")),
+    "nodes: their own parents": changed("names", nodes=over(7, b"\x06")),
     "nodes: a name that is too long": named({".".join(["x" * 63, "y" * 63, "z" * 63, "w" * 47]): (1, 0)}),
     "nodes: a name that is too deep": named({".".join("d" * 120): (1, 0)}),
     "nodes: a pair that is none": value_of("names", b"com", lambda value: value + (5 << PAIR_SHIFT)),

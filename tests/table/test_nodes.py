@@ -72,10 +72,10 @@ def test_what_is_written() -> None:
     written = b""
     for label, parent, pair, bits in expected:
         offsets.append(len(written))
-        written += NODE.pack(offsets[parent], pair << PAIR_SHIFT | bits, len(label)) + label
+        written += bytes([pair << PAIR_SHIFT | bits]) + NODE.pack(offsets[parent], len(label)) + label
     assert nodes == written
     assert pairs == b"".join(PAIR.pack(*pair) for pair in ((0, 0), (1, 2), (3, 0), (0, 2), (2, 2)))
-    assert hashing == HASHING.pack(KEY, 4, 0)
+    assert hashing == HASHING.pack(KEY, 4, 1)
     # Each node but the root in the first slot for its hash that was free.
     count = len(slots) // 8
     hashes = [0]
@@ -196,3 +196,15 @@ def test_a_name_finds_its_closest_encloser(names: dict[str, Pair], key: bytes) -
         assert table.find_name(labels_of(name), NOW) == expected
         assert table.find_name(labels_of(name.upper()), NOW) == expected
         assert table.find(Domain(name), NOW) == expected[0]
+
+
+@pytest.mark.parametrize(("pairs", "size"), [(2, 1), (64, 1), (65, 2), (16_384, 2), (16_385, 3)])
+def test_a_value_has_as_many_bytes_as_the_pairs_need(pairs: int, size: int) -> None:
+    names = {f"n{number}": (number, 0) for number in range(1, pairs)}
+    assert HASHING.unpack(lay_out(nodes_of(names), KEY)[2])[2] == size
+    answers = [Answer((0x7F000000 + number,), ((0, ""),), 300) for number in range(1, pairs)]
+    table = ZoneTable(pack(INFO, NO_V4, NO_V6, answers, b"", nodes_of(names), KEY))
+    for number in {1, 2, pairs // 2, pairs - 1} - {pairs}:
+        answer, exists = table.find_name((b"n%d" % number,), NOW)
+        assert exists == (number < pairs)
+        assert answer == (answers[number - 1] if number < pairs else None)
