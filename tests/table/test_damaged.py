@@ -515,9 +515,7 @@ REFUSED = {
     "nodes: a pair that is none": value_of("names", b"com", lambda value: value + (5 << PAIR_SHIFT)),
     "nodes: children that are not said": value_of("names", b"com", lambda value: value & ~NODE_INNER),
     "nodes: a listed name that does not exist": value_of("one name", b"com", lambda value: value & ~NODE_EXISTS),
-    "nodes: a name that does not exist above one": value_of(
-        "names", b"net", lambda value: value & ~NODE_EXISTS
-    ),
+    "nodes: a name that does not exist above one": value_of("names", b"net", lambda value: value & ~NODE_EXISTS),
     "slots: another key": changed("names", hashing=over(0, b"\7")),
     "slots: all of them empty": slots_of("names", lambda slots: [0] * len(slots)),
     "slots: one of them empty": slots_of("names", without_last),
