@@ -67,7 +67,15 @@ SHOWING = (
     Answer((0x7F000003,), ((1, f"{mark_of(2)} and {mark_of(1)}"),), 60, SOON, 1),
     Answer((0x7F000004,), ((0, "no mark"),), 60, SOON + 10, 2),
 )
-NAMED = {"com": (1, 0), "b.com": (2, 1), "a.b.com": (1, 2), "d.com": (0, 3), "c.c.d.com": (3, 3), "x.org": (0, 0)}
+NAMED = {
+    "com": (1, 0),
+    "b.com": (2, 1),
+    "a.b.com": (1, 2),
+    "d.com": (0, 3),
+    "c.c.d.com": (3, 3),
+    "x.org": (0, 0),
+    "a.net": (1, 0),
+}
 DEEP = {".".join("d" * number): (1, 1) for number in (1, 7, 30, 119)} | {f"{'x' * 63}.{'y' * 63}": (2, 1)}
 
 
@@ -508,7 +516,7 @@ REFUSED = {
     "nodes: a pair that is none": value_of("names", b"com", lambda value: value + (5 << PAIR_SHIFT)),
     "nodes: children that are not said": value_of("names", b"com", lambda value: value & ~NODE_INNER),
     "nodes: a listed name that does not exist": value_of("one name", b"com", lambda value: value & ~NODE_EXISTS),
-    "nodes: a name above a listed one that does not exist": value_of("names", b"d", lambda value: value & ~NODE_EXISTS),
+    "nodes: a name that does not exist above one": value_of("names", b"net", lambda value: value & ~NODE_EXISTS),
     "slots: another key": changed("names", hashing=over(0, b"\7")),
     "slots: all of them empty": slots_of("names", lambda slots: [0] * len(slots)),
     "slots: one of them empty": slots_of("names", without_last),
