@@ -49,7 +49,7 @@ _STEPS = {
     "an answer that is behind the others": "memory['offsets'].cast('I')[1:] = array('I', [1 << 30] * 3)",
     "an answer that follows itself": "memory['answers'][at : at + 12] = struct.pack('<QI', 1, 2)",
     "a slot that leads out of the nodes": "named['slots'].cast('Q')[:] = array('Q', [tag | 1 << 31] * 3)",
-    "a node with a pair that is none": "named['nodes'][13:17] = struct.pack('<I', 1 << 30)",
+    "a node with a pair that is none": "named['nodes'][6] = 62 << 2",
     "an answer that shows more labels than the name has": "named['texts'][:2] = b'\\1\\2'",
     "an answer with more codes than there is room for": "memory['answers'][at + 16 : at + 18] = b'\\xff\\xff'",
 }
