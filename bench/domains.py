@@ -186,6 +186,8 @@ class Longest(Names):
 class Deepest(Longest):
     """The same, with names of so many labels on the list."""
 
+    mark = "it"  # no text has room for such a name twice
+
     def __init__(self, count: int) -> None:
         super().__init__(count)
         self._deep = [self._long(self._random.choice(self._unlisted)) for _ in range(_DEEP_NAMES)]
