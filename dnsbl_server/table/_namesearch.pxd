@@ -21,8 +21,9 @@ cdef struct NameLookup:
     uint32_t ahead
     uint32_t nodes[AHEAD]
     uint64_t hashes[AHEAD]
-    uint64_t hash
+    uint64_t hash                # of what has been hashed so far
     bint is_left
+    bint has_jumped
     uint8_t starts[MAX_LABELS]   # where each label of the known ones starts in the name, the last one first
 
 cdef void search_names(NameLookup* lookups, uint32_t count) noexcept nogil

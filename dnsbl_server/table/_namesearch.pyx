@@ -5,7 +5,9 @@ whether the name exists. It trusts a tree, because `_nodes` has checked it; buil
 is checked all the same. Allocates nothing and holds no lock. Knows neither messages nor queries.
 
 A search mostly waits for memory, so some labels of all names of a batch are looked for at the same time: first their
-slots, then the nodes that these lead to, and only then is it seen which of them really are those of the name.
+slots, then the nodes that these lead to, and only then is it seen which of them really are those of the name. Whoever
+asks for names of a hundred labels, and has got some onto a list, must not make that many steps of it: what is deeper
+than that is found in halves.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
@@ -25,6 +27,7 @@ cdef void search_names(NameLookup* lookups, uint32_t count) noexcept nogil:
         lookups[number].hash = 0
         lookups[number].value = value_of(lookups[number].tree, lookups[number].tree.nodes)
         lookups[number].is_left = True
+        lookups[number].has_jumped = False
     while is_left:
         is_left = False
         for number in range(count):
@@ -36,6 +39,9 @@ cdef void search_names(NameLookup* lookups, uint32_t count) noexcept nogil:
         for number in range(count):
             if lookups[number].is_left:
                 descend(&lookups[number])
+                if lookups[number].is_left and not lookups[number].has_jumped:
+                    jump(&lookups[number])
+                    find_answer(&lookups[number])
                 is_left |= lookups[number].is_left
 
 
@@ -57,29 +63,33 @@ cdef inline void hash_ahead(NameLookup* lookup) noexcept nogil:
 cdef inline void find_ahead(NameLookup* lookup) noexcept nogil:
     """Find what are probably the next nodes, and have the processor bring them."""
     cdef const Tree* tree = lookup.tree
-    cdef uint32_t step
-    cdef uint32_t place, tag
-    cdef uint64_t slot
+    cdef uint32_t step, node
     for step in range(lookup.ahead):
-        place = place_of(tree, lookup.hashes[step])
-        tag = <uint32_t>(lookup.hashes[step] >> 32)
-        slot = tree.slots[place]
-        while slot and slot >> 32 != tag:
-            place = next_place(tree, place)
-            slot = tree.slots[place]
-        if not slot:
+        node = probable_node(tree, lookup.hashes[step])
+        if not node:
             # The search ends there.
             lookup.ahead = step
             return
-        lookup.nodes[step] = <uint32_t>slot
-        PREFETCH(tree.nodes + <uint32_t>slot)
-        PREFETCH(tree.nodes + <uint32_t>slot + NODE_SIZE + 11)
+        lookup.nodes[step] = node
+        PREFETCH(tree.nodes + node)
+        PREFETCH(tree.nodes + node + NODE_SIZE + 11)
+
+
+cdef inline uint32_t probable_node(const Tree* tree, uint64_t hashed) noexcept nogil:
+    """The first node with the tag of a hash, which is nearly always that of the name; 0 where the name has none."""
+    cdef uint32_t place = place_of(tree, hashed)
+    cdef uint32_t tag = <uint32_t>(hashed >> 32)
+    cdef uint64_t slot = tree.slots[place]
+    while slot and slot >> 32 != tag:
+        place = next_place(tree, place)
+        slot = tree.slots[place]
+    return <uint32_t>slot
 
 
 cdef inline void descend(NameLookup* lookup) noexcept nogil:
     """Go down the nodes that are really those of the next labels, and where there are no more, find the answer."""
     cdef const Tree* tree = lookup.tree
-    cdef uint32_t step, node, pair
+    cdef uint32_t step, node
     cdef const uint8_t* label
     lookup.is_left = lookup.ahead == AHEAD and lookup.depth + AHEAD < lookup.known
     for step in range(lookup.ahead):
@@ -96,9 +106,57 @@ cdef inline void descend(NameLookup* lookup) noexcept nogil:
         if not lookup.value & NODE_INNER:
             lookup.is_left = False
             break
+    find_answer(lookup)
+
+
+cdef void jump(NameLookup* lookup) noexcept nogil:
+    """Go down to the last node of a name at once, if it can be found without looking at all between.
+
+    Names above one that is there are there too, so the last one is found in halves, by its tag. Another name may have
+    the tag, by chance; then nothing is done, and the search goes on step by step.
+    """
+    cdef const Tree* tree = lookup.tree
+    cdef uint64_t hashes[MAX_LABELS]
+    cdef uint32_t low = lookup.depth
+    cdef uint32_t high = lookup.known
+    cdef uint32_t middle, node, found = lookup.node
+    cdef uint64_t hashed = lookup.hash
+    cdef const uint8_t* label
+    lookup.has_jumped = True
+    for middle in range(low, high):
+        label = lookup.name + lookup.starts[middle]
+        hashed = hash_label(&tree.key, hashed, label + 1, label[0])
+        hashes[middle] = hashed
+    while low < high:
+        middle = (low + high) // 2
+        node = probable_node(tree, hashes[middle])
+        if node:
+            found = node
+            low = middle + 1
+        else:
+            high = middle
+    node = found
+    for middle in range(low, lookup.depth, -1):
+        label = lookup.name + lookup.starts[middle - 1]
+        if not is_node(tree, node, parent_of(tree, tree.nodes + node), label):
+            return
+        node = parent_of(tree, tree.nodes + node)
+        if not node:
+            return
+    if node != lookup.node:
+        return
+    lookup.node = found
+    lookup.depth = low
+    lookup.value = value_of(tree, tree.nodes + found)
+    lookup.is_left = False
+
+
+cdef inline void find_answer(NameLookup* lookup) noexcept nogil:
+    """Take the answer of the node that the search has ended at, if it has ended."""
+    cdef const Tree* tree = lookup.tree
+    cdef uint32_t pair = lookup.value >> PAIR_SHIFT
     if lookup.is_left:
         return
-    pair = lookup.value >> PAIR_SHIFT
     CHECK(pair < tree.pair_count)
     if lookup.depth == lookup.labels:
         lookup.found = tree.pairs[2 * pair]

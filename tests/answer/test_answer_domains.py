@@ -14,8 +14,10 @@ from dnsbl_server.answer.respond import Outcome, Reply
 from dnsbl_server.dns.name import labels_of
 from dnsbl_server.dns.reversed import query_name
 from dnsbl_server.model.address import Address
+from dnsbl_server.table._nodes import lay_out
 from dnsbl_server.table.layout import Answer, mark_of
 from dnsbl_server.table.pack import pack
+from dnsbl_server.table.siphash import hash_label
 from dnsbl_server.table.table import ZoneTable
 from tests.asking import header, name_wire, plain, question
 from tests.conftest import NOW
@@ -128,6 +130,68 @@ def test_two_names_of_one_tag_are_kept_apart() -> None:
                 reply = both.check(plain(f"{front}.{INFO.zone}", 16))
                 number = pairs.get(name, (0, 0))[front != name]
                 assert reply.hits == ((INFO.lists[number - 1].name,) if number else ())
+
+
+# Below e.d.c.b.a, with a key of zeros, the hashes of two have the same upper half, and lead to the same slot of 12.
+DEEP_TAGS = (
+    *(
+        ("n45564", "n632882"),
+        ("n437419", "n8894"),
+        ("n807430", "n19081"),
+        ("n555076", "n627217"),
+        ("n929586", "n877309"),
+    ),
+    *(
+        ("n685456", "n3002"),
+        ("n960516", "n274643"),
+        ("n572276", "n257217"),
+        ("n815261", "n258303"),
+        ("n42099", "n889926"),
+    ),
+)
+CHAIN = "e.d.c.b.a"
+
+
+def hash_of(name: str) -> int:
+    hashed = 0
+    for label in reversed(labels_of(name)):
+        hashed = hash_label(bytes(16), hashed, label)
+    return hashed
+
+
+def test_a_deep_name_is_not_taken_for_another_one_of_its_tag() -> None:
+    met = 0
+    for listed, other in (*DEEP_TAGS, *(pair[::-1] for pair in DEEP_TAGS)):
+        assert hash_of(f"{listed}.{CHAIN}") >> 32 == hash_of(f"{other}.{CHAIN}") >> 32
+        pairs = {f"x.{listed}.{CHAIN}": (1, 2), CHAIN: (0, 3)}
+        answers = tuple(Answer((0x7F000001 + number,), ((0, f"{number}"),), 300) for number in (1, 2, 3))
+        nodes = nodes_of(pairs)
+        slots = memoryview(lay_out(nodes, bytes(16))[3]).cast("Q")
+        place = (hash_of(f"{other}.{CHAIN}") & 0xFFFFFFFF) * len(slots) >> 32
+        while slots[place] and slots[place] >> 32 != hash_of(f"{other}.{CHAIN}") >> 32:
+            place = (place + 1) % len(slots)
+        met += slots[place] != 0
+        both = Both([ZoneTable(pack(INFO, NO_V4, NO_V6, answers, b"", nodes, bytes(16)))])
+        for front, code in ((f"x.{listed}", 2), (f"y.x.{listed}", 3), (f"x.{other}", 4), (other, 4), (listed, 4)):
+            reply = both.check(plain(f"{front}.{CHAIN}.{INFO.zone}"))
+            assert reply.packet is not None
+            assert reply.packet[-1] == code, (front, listed)
+    # In some tables the other one is met where the name would be.
+    assert met > 2
+
+
+@pytest.mark.parametrize("depth", [4, 5, 6, 7, 8, 9, 31, 64, 117])
+def test_every_name_along_a_deep_one(depth: int) -> None:
+    """Each label but every third has an answer of its own."""
+    answers = tuple(Answer((0x7F000001 + number,), ((0, mark_of(number)),), 300) for number in range(1, depth + 1))
+    deep = [("l" if depth < 80 else "") + f"{number % 7}" for number in range(depth)]
+    pairs = {".".join(deep[-size:]): (size, 0) for size in range(1, depth + 1) if size % 3}
+    both = Both([ZoneTable(pack(INFO, NO_V4, NO_V6, answers, b"", nodes_of(pairs), KEY))])
+    for size in range(1, depth + 1):
+        for front in ([], ["l0"], ["zz", "l1"], ["zz"] * 3):
+            name = ".".join([*front, *deep[-size:]])
+            if len(name) + len(INFO.zone) < 253:
+                both.check(plain(f"{name}.{INFO.zone}", 16))
 
 
 def test_a_name_as_long_and_as_deep_as_can_be() -> None:
