@@ -14,6 +14,7 @@ from dnsbl_server.answer.respond import respond
 from dnsbl_server.answer.snapshot import Snapshot
 from dnsbl_server.compiler.rib import Match
 from dnsbl_server.dns._protocol import TYPE_A, TYPE_TXT
+from dnsbl_server.dns.name import MAX_DOMAIN
 from dnsbl_server.dns.reversed import query_name
 from dnsbl_server.model.domain import Domain
 from dnsbl_server.model.entry import Entry, Exclusion
@@ -65,8 +66,8 @@ class ClientView:
 class ZoneExplanation:
     """All that bears on a subject in one zone.
 
-    asked: what the explanation is of; client: None where nothing can be asked for, as no list has hashes of an e-mail
-    address; exclusion: takes the subject out of the whole zone.
+    asked: what the explanation is of; client: None where nothing can be asked for: no list has hashes of e-mail
+    addresses, or a name is too long below that of the zone; exclusion: takes the subject out of the whole zone.
     """
 
     zone: str
@@ -134,8 +135,10 @@ def _state(entry: Entry, now: float) -> EntryState:
     return EntryState(entry, 0 < entry.listing.expires_at <= now)
 
 
-def _ask(snapshot: Snapshot, query: str, now: float) -> ClientView:
-    """Ask as a client does."""
+def _ask(snapshot: Snapshot, query: str, now: float) -> ClientView | None:
+    """Ask as a client does; None where the name is too long for it."""
+    if len(query) > MAX_DOMAIN:
+        return None
     answers: dict[int, tuple[str, ...]] = {}
     ttl = None
     for qtype in (TYPE_A, TYPE_TXT):

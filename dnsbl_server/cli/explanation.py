@@ -85,7 +85,10 @@ def as_lines(found: ZoneExplanation) -> Iterator[tuple[str, str]]:
     elif found.is_listed:
         yield "bad", f"{asked} is listed in {zone}"
     elif found.client is None:
-        yield "good", f"{asked} is not listed in {zone}, which has no list with hashes of e-mail addresses"
+        why = "it would be too long to be asked for"
+        if isinstance(found.asked, MailAddress):
+            why = "no list of the zone has hashes of e-mail addresses"
+        yield "good", f"{asked} is not listed in {zone}: {why}"
     else:
         yield "good", f"{asked} is not listed in {zone}"
     if found.exclusion:

@@ -23,7 +23,7 @@ _STYLES = {"good": "green", "bad": "bold red", "dim": "dim", "": ""}
 @files_below_option
 @click.option("--json", "is_json", is_flag=True, help="Print JSON: a list with an object for each zone.")
 def lookup(what: Asked, paths: tuple[str, ...], files_below: tuple[str, ...], is_json: bool) -> None:
-    """Tell whether, and why, ADDRESS is listed by the zones in PATHs (default: zones).
+    """Tell whether, and why, WHAT is listed by the zones in PATHs (default: zones).
 
     For each zone: the entry that decides, its list, file, line, reason and dates, and the records that a client gets.
     The status is 0 if a zone lists it, 1 if none does, 2 if the zones cannot be read.

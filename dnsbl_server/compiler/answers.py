@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from dnsbl_server.compiler._merge import intervals
 from dnsbl_server.compiler.chains import Chain, Chains
 from dnsbl_server.model._spans import Spans
-from dnsbl_server.model.entry import NAMES
+from dnsbl_server.model.domain import Domains
 from dnsbl_server.model.listing import describe_listing
 from dnsbl_server.model.problem import Problems
-from dnsbl_server.model.zone import Zone
-from dnsbl_server.table.answersize import MAX_MESSAGE, size_around, size_of_codes, size_of_texts
+from dnsbl_server.model.zone import BlockList, Zone
+from dnsbl_server.table.answersize import LONGEST_ADDRESS, MAX_MESSAGE, size_around, size_of_codes, size_of_texts
 from dnsbl_server.table.layout import ADDRESS_MARK, Answer, Intervals, mark_of
 
 _SHOWN_LISTS = 3  # in a message
@@ -69,7 +69,7 @@ class Answers:
         # What is not resolved yet has no answer, 0. An overlap that no span has is never resolved.
         numbers = array("I", bytes(4 * len(self._overlaps.chains)))
         columns = Intervals(*intervals(spans, numbers, self._resolve))
-        self._measure(version, numbers)
+        self._measure(LONGEST_ADDRESS[version], numbers)
         return columns
 
     def of_names(self, overlaps: "Iterable[int | None]") -> "array[int]":
@@ -83,7 +83,7 @@ class Answers:
             if overlap not in known:
                 known[overlap] = self._resolve(overlap)
             numbers.append(known[overlap])
-        self._measure(NAMES, numbers)
+        self._measure(max(map(_longest_name, self.zone.lists), default=0), numbers)
         return numbers
 
     def report_too_large(self, problems: Problems) -> None:
@@ -104,10 +104,10 @@ class Answers:
         shown = ", ".join(names[:_SHOWN_LISTS])
         return shown if len(names) <= _SHOWN_LISTS else f"{shown} and {len(names) - _SHOWN_LISTS:,} more lists"
 
-    def _measure(self, family: int, numbers: "array[int]") -> None:
+    def _measure(self, longest: int, numbers: "array[int]") -> None:
         """Look at the sizes of answers with these numbers, and of those that follow them, each once.
 
-        family: a version, or NAMES.
+        longest: how many characters the longest address or name has.
         """
         seen = bytearray(len(self.records) + 1)
         for number in numbers:
@@ -118,7 +118,7 @@ class Answers:
                 # Nearly all are of one list, whose text and codes always fit.
                 if len(answer.texts) == 1 and len(answer.texts[0][1]) < 1_000 and len(answer.codes) < 1_000:
                     continue
-                for rtype, size in (("A", size_of_codes(answer)), ("TXT", size_of_texts(answer, family))):
+                for rtype, size in (("A", size_of_codes(answer)), ("TXT", size_of_texts(answer, longest))):
                     if size > self._largest[rtype][0]:
                         self._largest[rtype] = size, answer
 
@@ -177,3 +177,9 @@ class Answers:
             text = describe_listing(self.zone.name, block_list.name, block_list.template, listing, mark)
             self._texts[number, id(listing), labels] = text
         return text
+
+
+def _longest_name(block_list: BlockList) -> int:
+    """How many characters the longest name of a list has."""
+    written = (len(entry.what.name) for entry in block_list.entries if isinstance(entry.what, Domains))
+    return max(*written, *(file.names.longest() for file in block_list.files), 0, 0)

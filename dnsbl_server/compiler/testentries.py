@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from dnsbl_server.compiler.answers import Answers
 from dnsbl_server.compiler.layers import distinct_listings
 from dnsbl_server.model.address import LOOPBACK_FIRST
-from dnsbl_server.model.entry import NAMES
+from dnsbl_server.model.domain import TEST
 from dnsbl_server.model.listing import DEFAULT_CODE, DEFAULT_TEXT, TEST_REASON, Listing, describe_listing
 from dnsbl_server.model.zone import BlockList
 from dnsbl_server.table._format import NO_LIST
-from dnsbl_server.table.answersize import MAX_MESSAGE, size_around, size_of_codes, size_of_text
+from dnsbl_server.table.answersize import LONGEST_ADDRESS, MAX_MESSAGE, size_around, size_of_codes, size_of_text
 from dnsbl_server.table.layout import ADDRESS_MARK, Answer, Intervals, mark_of
 
 
@@ -36,7 +36,10 @@ def add_test_entries(v4: Intervals, answers: Answers) -> None:
     assert isinstance(v4.lasts, array)
     at = bisect_right(v4.firsts, LOOPBACK_FIRST)
     for code in sorted(texts):
-        held = tuple((NO_LIST, text) for text in _sendable(texts[code], 4, size_around(zone.name, has_names=False)))
+        held = tuple(
+            (NO_LIST, text)
+            for text in _sendable(texts[code], LONGEST_ADDRESS[4], size_around(zone.name, has_names=False))
+        )
         number = answers.number_of(Answer((code,), held, zone.ttl))
         v4.firsts.insert(at, code)
         v4.lasts.insert(at, code)
@@ -55,7 +58,7 @@ def test_name_answer(answers: Answers) -> int:
             test = Listing(block_list.listing.codes, TEST_REASON, zone.ttl)
             texts.append(describe_listing(zone.name, block_list.name, block_list.template, test, mark_of(1)))
     around = size_around(zone.name, has_names=True)
-    held = tuple((NO_LIST, text) for text in _sendable(texts, NAMES, around))
+    held = tuple((NO_LIST, text) for text in _sendable(texts, len(TEST), around))
     # As many as one message can carry: no list is to be refused because of its test entry.
     most = (MAX_MESSAGE - around) // size_of_codes(Answer((0,), (), 0))
     return answers.number_of(Answer(tuple(codes)[:most], held, zone.ttl))
@@ -66,10 +69,13 @@ def _codes_of(block_list: BlockList) -> set[int]:
     return {code for listing in listings for code in listing.codes}
 
 
-def _sendable(texts: list[str], family: int, size: int) -> Iterator[str]:
-    """The first of the texts, as many as a message of so many bytes can carry besides."""
+def _sendable(texts: list[str], shown: int, size: int) -> Iterator[str]:
+    """The first of the texts, as many as a message of `size` bytes can carry besides.
+
+    shown: how many characters the address or name has that they show.
+    """
     for text in texts:
-        size += size_of_text(text, family)
+        size += size_of_text(text, shown)
         if size > MAX_MESSAGE:
             return
         yield text

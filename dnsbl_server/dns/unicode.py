@@ -5,6 +5,7 @@ are, underscores and all. Knows no other rules of names.
 """
 
 import unicodedata
+from functools import lru_cache
 
 import idna
 
@@ -29,6 +30,7 @@ def to_u_labels(name: str) -> str:
     return ".".join(map(_to_u_label, name.split(".")))
 
 
+@lru_cache(10_000)
 def _to_a_label(label: str) -> str:
     if label.isascii():
         return label.lower()

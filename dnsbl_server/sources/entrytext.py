@@ -20,7 +20,7 @@ class EntryText:
 
     zone: the name of its zone, below which a name must fit; subdomains: a plain name means those below it, too;
     takes_suffixes: an entry may mean all names under a public suffix; hashing: where entries are e-mail addresses or
-    hashes of them; placeholders: those of its template.
+    hashes of them; placeholders: those of its template; room: characters that its texts have room for in place of one.
     """
 
     zone: str
@@ -28,11 +28,12 @@ class EntryText:
     takes_suffixes: bool = False
     hashing: Hashing | None = None
     placeholders: frozenset[str] = frozenset()
+    room: int = MAX_DOMAIN
 
     @property
     def longest(self) -> int:
         """How many characters a name has at most."""
-        return MAX_DOMAIN - 1 - len(self.zone)
+        return max(0, min(MAX_DOMAIN - 1 - len(self.zone), self.room))
 
     @property
     def takes_nets(self) -> bool:
@@ -49,7 +50,7 @@ class EntryText:
         if self.hashing:
             return self._fitting(Domains(_parse_hash(text, self.hashing), AT))
         if not is_name(text):
-            return self._checked(parse_net(text))
+            return self._checked(_parse_net(text))
         found = self._fitting(parse_name_entry(text))
         return found._replace(scope=AT | BELOW) if self.subdomains and found.scope == AT else found
 
@@ -58,8 +59,8 @@ class EntryText:
         if self.hashing:
             return Domains(_parse_hash(text, self.hashing), AT)
         if not is_name(text):
-            return parse_net(text)
-        found = parse_name_entry(text)
+            return _parse_net(text)
+        found = self._below_zone(parse_name_entry(text))
         return found._replace(scope=AT | BELOW) if found.scope == AT else found
 
     def parse_net(self, text: str) -> Net:
@@ -86,10 +87,22 @@ class EntryText:
     def _fitting(self, domains: Domains) -> Domains:
         if not self.takes_names and self.hashing is None:
             raise ValueError("the txt of this list has {ip}, which a domain name has not; write {what} there")
-        if len(domains.name) > self.longest:
-            message = f"too long: below {self.zone} a name has at most {self.longest} characters"
+        if len(domains.name) > self.room:
+            raise ValueError(f"too long: the txt of this list has room for {self.longest} characters of a name")
+        return self._below_zone(domains)
+
+    def _below_zone(self, domains: Domains) -> Domains:
+        most = MAX_DOMAIN - 1 - len(self.zone)
+        if len(domains.name) > most:
+            message = f"too long: below {self.zone} a name has at most {most} characters"
             raise ValueError(f"{message}, not {len(domains.name)}")
         return domains
+
+
+def _parse_net(text: str) -> Net:
+    if "@" in text:
+        raise ValueError("an e-mail address, which only a list with hash can have")
+    return parse_net(text)
 
 
 def is_name(text: str) -> bool:

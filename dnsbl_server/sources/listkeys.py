@@ -88,16 +88,16 @@ class ListKeysReader(NodeReader):
         """The list that these keys make; place: None where it has none of its own."""
         default_text = DEFAULT_TEXT if name == zone else DEFAULT_TEXT_OF_LIST
         answer_text = AnswerText(zone, name, self.one(fields, "txt", parse_template, default_text))
-        placeholders = self._placeholders(fields, answer_text.template)
-        hashing = self._hashing(fields)
-        subdomains = self.one(fields, "subdomains", parse_bool, False)
-        takes_suffixes = self.one(fields, "public_suffixes", parse_bool, False)
-        text = EntryText(zone, subdomains, takes_suffixes, hashing, placeholders)
         listing = Listing(
             codes=self._codes(fields, (DEFAULT_CODE,)),
             reason=self.one(fields, "reason", parse_printable, ""),
             ttl=ttl,
         )
+        hashing = self._hashing(fields)
+        placeholders = self._placeholders(fields, answer_text.template, hashing is not None)
+        subdomains = self.one(fields, "subdomains", parse_bool, False)
+        takes_suffixes = self.one(fields, "public_suffixes", parse_bool, False)
+        text = EntryText(zone, subdomains, takes_suffixes, hashing, placeholders, answer_text.room(listing))
         entries: list[Entry] = []
         own_text = fields.get("reason", fields.get("txt"))
         for node in self.items(fields, "entries"):
@@ -126,12 +126,14 @@ class ListKeysReader(NodeReader):
             exclusions=self.exclusions(fields, text),
             files=files,
             hashing=hashing,
-            is_for_names=hashing is not None or subdomains or takes_suffixes or "domain" in placeholders,
+            is_for_names=not {"hash", "subdomains", "public_suffixes"}.isdisjoint(fields) or "domain" in placeholders,
         )
 
-    def _placeholders(self, fields: Fields, template: Template) -> frozenset[str]:
+    def _placeholders(self, fields: Fields, template: Template, has_hashes: bool) -> frozenset[str]:
         """Those of the template of a list, of which at most one may be for a kind of entries."""
         placeholders = template.placeholders
+        if has_hashes and "ip" in placeholders:
+            self.error(fields["txt"][1], "{ip} has no value for the e-mail addresses of this list; write {what}")
         if {"ip", "domain"} <= placeholders:
             self.error(fields["txt"][1], "{ip} and {domain} never stand for the same; write {what} for either")
             return placeholders - {"ip", "domain"}
@@ -144,6 +146,9 @@ class ListKeysReader(NodeReader):
             self.error(fields["encoding"][0], "is that of hashes; the list has no hash")
         if not algorithm:
             return None
+        for name in ("subdomains", "public_suffixes"):
+            if name in fields:
+                self.error(fields[name][0], "means nothing in a list with hash")
         hashing = Hashing(algorithm, encoding)
         if not hashing.fits:
             fitting = [each for each in ALPHABETS if Hashing(algorithm, each).fits]

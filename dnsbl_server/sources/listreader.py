@@ -87,9 +87,10 @@ class Sink:
             (self.v4 if what.version == 4 else self.v6).append(what.first, what.last, line)
 
     def exclude(self, what: Subjects, line: int) -> None:
-        """Take an exclusion: see `ListFile` for what it does."""
+        """Take an exclusion: see `ListFile` for what it does. One that is too long to be asked for does nothing."""
         if isinstance(what, Domains):
-            self._excluded_names.append(what.name, what.scope, line)
+            if len(what.name) <= self.text.longest:
+                self._excluded_names.append(what.name, what.scope, line)
         else:
             self._excluded[what.version].append(what.first, what.last, line)
 

@@ -33,6 +33,11 @@ class AnswerText:
         """How many bytes the answer of the listing has for an address or a name of so many characters."""
         return len(describe_listing(self.zone, self.list, self.template, listing, "x" * longest))
 
+    def room(self, listing: Listing) -> int:
+        """How many characters of a name an answer has room for."""
+        marks = sum(each in ("ip", "domain", "what") for each in self.template.parts[1::2])
+        return (MAX_TEXT - self.size(listing, 0)) // marks if marks else MAX_TEXT
+
 
 def shown_size(what: Subjects) -> int:
     """How many characters a text shows at most for what an entry means."""

@@ -8,13 +8,12 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from itertools import chain
 from typing import NamedTuple
 
 from dnsbl_server.compiler.compile import Compiled, compile_zone
 from dnsbl_server.compiler.rib import ZoneRib
+from dnsbl_server.dns.name import labels_of
 from dnsbl_server.dns.reversed import parse_reversed
-from dnsbl_server.model.domain import Domains
 from dnsbl_server.model.problem import Place, Problems
 from dnsbl_server.model.zone import Zone
 from dnsbl_server.sources.files import Signature, signature
@@ -23,6 +22,7 @@ from dnsbl_server.sources.zonefile import ZoneFile, read_zone_file
 from dnsbl_server.supply.serial import ZoneVersion, next_serial, serial_at
 from dnsbl_server.supply.way import stand_in, steps_to
 from dnsbl_server.table.pack import info_of, with_serial
+from dnsbl_server.table.table import ZoneTable
 
 # A file that changes while it is read is read again, this often and after so many seconds.
 _READ_ATTEMPTS = 5
@@ -105,6 +105,7 @@ def load_zones(
             problems.error(
                 zones.pop(files_of[name]).zone.place, name, f"two files for one zone, the other is {Place(owner)}"
             )
+    _warn_of_hidden_names(zones.values(), owners, problems)
     sources = {file: zone_file.sources for file, zone_file in read.items()}
     return LoadResult(zones, problems, sources, tuple(starved))
 
@@ -182,7 +183,6 @@ class _Neighbours:
 
     def __init__(self, owners: Mapping[str, str], read: Mapping[str, ZoneFile]) -> None:
         self._owners = owners
-        self._read = {file.zone.name: file.zone for file in read.values() if file.zone}
         # Zones of other loads whose names begin like a reversed address, by the names that these are below.
         self._below: dict[str, list[str]] = defaultdict(list)
         for name, file in owners.items():
@@ -191,16 +191,11 @@ class _Neighbours:
                     self._below[above].append(name)
 
     def is_hiding(self, zone: Zone, problems: Problems) -> bool:
-        """Whether one of two zones has a name below the other, whose listings it would hide.
+        """Whether one of two zones has a name below the other, whose listings of addresses it would hide.
 
-        It does if what stands in front of the other's name is like a reversed address, or like a listed domain name. Of
-        two zones in one load the lower one is refused; of two others the one that is not in service yet.
+        It does if what stands in front of the other's name is like a reversed address. Of two zones in one load the
+        lower one is refused; of two others the one that is not in service yet.
         """
-        for above, front in _splits(zone.name):
-            if above in self._read and (hidden := _first_below(self._read[above], front)):
-                message = f"would hide {hidden}, which {above} lists; the name of a zone below it must end otherwise"
-                problems.error(zone.place, zone.name, message)
-                return True
         for above in _names_above(zone.name):
             if above in self._owners:
                 self._refuse(zone, zone.name, above, problems)
@@ -222,15 +217,24 @@ def _splits(name: str) -> Iterator[tuple[str, str]]:
     return ((".".join(labels[at:]), ".".join(labels[:at])) for at in range(1, len(labels)))
 
 
-def _first_below(zone: Zone, name: str) -> str | None:
-    """The first listed domain name of a zone that is at or below a name."""
-    for block_list in zone.lists:
-        written = (entry.what for entry in block_list.entries)
-        names = [what.name for what in written if isinstance(what, Domains)]
-        for each in chain(names, (row[0] for file in block_list.files for row in file.names)):
-            if each == name or each.endswith(f".{name}"):
-                return each
-    return None
+def _warn_of_hidden_names(zones: Iterable[CompiledZone], names: Iterable[str], problems: Problems) -> None:
+    """Warn where a zone lists domain names for which another zone below it is asked. names: those of all zones.
+
+    Only a warning: a feed must not be able to take another zone out of service.
+    """
+    fronts = defaultdict(list)
+    for name in names:
+        for above, front in _splits(name):
+            fronts[above].append((front, name))
+    for each in zones:
+        zone = each.zone
+        if zone.name not in fronts or not any(block_list.has_names for block_list in zone.lists):
+            continue
+        table = ZoneTable(each.compiled.table)
+        for front, below in fronts[zone.name]:
+            if table.find_name(labels_of(front), 0)[1]:
+                message = f"lists {front}, or names below it, for which the zone {below} is asked"
+                problems.warning(zone.place, zone.name, message)
 
 
 def _names_above(name: str) -> list[str]:

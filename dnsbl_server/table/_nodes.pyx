@@ -18,6 +18,7 @@ from dnsbl_server.table._format cimport NODE_EXISTS, NODE_INNER, PAIR_SHIFT
 cdef enum:
     RING = 16                    # nodes whose slots are on their way
     MAX_DEPTH = 127              # labels of two bytes at least each, in front of the root
+    MAX_RUN = 512                # slots that are taken one after the other
 
 # Bytes of all nodes: what an offset of 32 bits reaches. They have so few pairs that four bytes have room for any value.
 cdef uint64_t MAX_NODES = 0xFFFFFFFF
@@ -198,7 +199,7 @@ cdef bint check_tree(const Tree* tree, uint32_t room, uint32_t answer_count, con
     cdef uint64_t hashes[RING]
     cdef uint32_t offsets[RING]
     cdef uint64_t at = node_size(tree)
-    cdef uint64_t count = 0
+    cdef uint64_t taken, count = 0
     cdef uint32_t depth = 0, deepest = 0
     cdef uint32_t number
     cdef const uint8_t* node = tree.nodes
@@ -212,6 +213,9 @@ cdef bint check_tree(const Tree* tree, uint32_t room, uint32_t answer_count, con
     for number in range(2 * tree.pair_count):
         if tree.pairs[number] > answer_count:
             return False
+    taken = taken_slots(tree)
+    if 4 * taken > 3 * <uint64_t>tree.slot_count:
+        return False
     steps[0].hash = steps[0].offset = steps[0].name_size = 0
     steps[0].node = node
     steps[1].node = NULL
@@ -253,7 +257,7 @@ cdef bint check_tree(const Tree* tree, uint32_t room, uint32_t answer_count, con
     for number in range(<uint32_t>RING if count > RING else <uint32_t>count):
         if not is_in_slots(tree, hashes[number], offsets[number]):
             return False
-    return deepest == tree.deepest and check_slots(tree, count)
+    return deepest == tree.deepest and taken == count
 
 
 cdef inline bint check_node(const Tree* tree, const uint8_t* node, const Step* parent, const Step* before) noexcept nogil:
@@ -293,13 +297,19 @@ cdef inline bint is_in_slots(const Tree* tree, uint64_t hashed, uint32_t offset)
     return left and tree.slots[place] == slot
 
 
-cdef bint check_slots(const Tree* tree, uint64_t count) noexcept nogil:
-    """Whether there are no more nodes in the slots than there are, and at most three of four are taken."""
+cdef uint64_t taken_slots(const Tree* tree) noexcept nogil:
+    """How many slots are taken; more than there are where so many follow each other that a search would take long.
+
+    With a key that nobody knew who chose the names, MAX_RUN are never taken in a row.
+    """
     cdef uint64_t taken = 0
-    cdef uint32_t place
+    cdef uint32_t place, run = 0
     for place in range(tree.slot_count):
-        taken += tree.slots[place] != 0
-    return taken == count and 4 * count <= 3 * <uint64_t>tree.slot_count
+        run = run + 1 if tree.slots[place] else 0
+        if run > MAX_RUN:
+            return <uint64_t>tree.slot_count + 1
+        taken += run != 0
+    return taken
 
 
 cdef uint8_t IS_LISTABLE[256]    # whether a label in a list may have a character

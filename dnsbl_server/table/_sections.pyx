@@ -5,7 +5,7 @@ writing an answer from it need no checks of their own: nothing that stands in a 
 neither messages nor queries.
 """
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy
 
@@ -32,6 +32,8 @@ from dnsbl_server.table._nodes cimport SHOWS_ADDRESS, check_tree, mask_of
 cdef enum:
     MAX_SOA = 1024               # bytes
     MAX_ITEMS = 0x7FFFFFFF       # of a section
+    MAX_TEXT = 512               # bytes, about, of a text that a zone file makes
+    SPARE = 1 << 20              # bytes; for the few answers of a small table with longer ones
     HASHING_SIZE = 24
 
 cdef uint64_t NOTHING = 0        # what an empty section points to
@@ -183,6 +185,9 @@ cdef bint check_answers(const Layout* table, uint8_t* shows) noexcept nogil:
     cdef uint32_t number, codes, texts, position
     cdef uint32_t labels = 0, addresses = 0
     cdef uint64_t offset, at
+    # Bytes of texts that are read: a text has MAX_TEXT at most, and TEXT_SIZE of an answer point to it. Where answers or
+    # texts lie in each other, they could be read many times.
+    cdef int64_t left = <int64_t>((table.answers_size + table.texts_size) // TEXT_SIZE * (MAX_TEXT + TEXT_SIZE)) + SPARE
     cdef const uint8_t* answer
     cdef const uint8_t* text
     for number in range(1, table.answer_count + 1):
@@ -208,7 +213,8 @@ cdef bint check_answers(const Layout* table, uint8_t* shows) noexcept nogil:
                 return False
             if list_of(text) != NO_LIST and list_of(text) >= table.lists:
                 return False
-            if not read_marks(table.texts + at, length_of(text), &labels, &addresses):
+            left -= <int64_t>length_of(text) + TEXT_SIZE
+            if left < 0 or not read_marks(table.texts + at, length_of(text), &labels, &addresses):
                 return False
         shows[number] = <uint8_t>(labels | addresses)
     for at in range(table.texts_size):

@@ -8,7 +8,6 @@ here; a test holds them together.
 import re
 
 from dnsbl_server.dns._protocol import HEADER_SIZE, MAX_NAME, MAX_TCP
-from dnsbl_server.model.entry import NAMES
 from dnsbl_server.table.layout import ADDRESS_MARK, LABELS_MARK, Answer
 
 MAX_MESSAGE = MAX_TCP  # bytes: what TCP can carry (RFC 1035 section 4.2.2)
@@ -20,8 +19,8 @@ _CODE = 4
 _STRING = 255  # bytes of one string of a TXT record (RFC 1035 section 3.3.14)
 # A reversed IPv6 address, which an IPv4 address can be asked for as well (::ffff:0:0/96).
 _LONGEST_REVERSED = 64
-# What takes the place of a mark, for a version, or NAMES.
-_LONGEST = {4: 15, 6: 39, NAMES: MAX_NAME - 2}
+# Characters of the longest address of each version.
+LONGEST_ADDRESS = {4: 15, 6: 39}
 _NAME = re.compile(f"{LABELS_MARK}.", re.DOTALL)
 
 
@@ -36,14 +35,14 @@ def size_of_codes(answer: Answer) -> int:
     return (_RECORD + _CODE) * len(answer.codes)
 
 
-def size_of_texts(answer: Answer, family: int) -> int:
-    """Bytes of its TXT records, for the longest address of a version, or for the longest name."""
-    return sum(size_of_text(text, family) for _, text in answer.texts)
+def size_of_texts(answer: Answer, longest: int) -> int:
+    """Bytes of its TXT records, where an address or a name has so many characters."""
+    return sum(size_of_text(text, longest) for _, text in answer.texts)
 
 
-def size_of_text(text: str, family: int) -> int:
-    """Bytes of the TXT record of a text with marks, for the longest address of a version, or for the longest name."""
+def size_of_text(text: str, longest: int) -> int:
+    """Bytes of the TXT record of a text with marks, where an address or a name has so many characters."""
     if LABELS_MARK in text:
         text = _NAME.sub(ADDRESS_MARK, text)
-    length = len(text) + (_LONGEST[family] - 1) * text.count(ADDRESS_MARK)
+    length = len(text) + (longest - 1) * text.count(ADDRESS_MARK)
     return _RECORD + length + max(1, -(-length // _STRING))
