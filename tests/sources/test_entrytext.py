@@ -84,7 +84,7 @@ def test_what_is_mistyped_is_neither_an_address_nor_a_name(text: str) -> None:
 @pytest.mark.parametrize("text", ["localhost", "com", "com.", "mail", "müller"])
 def test_a_single_word_is_refused_where_it_may_be_anything(text: str) -> None:
     for parse in (PLAIN.parse, PLAIN.parse_exclusion, EntryText(ZONE, subdomains=True).parse):
-        with pytest.raises(ValueError, match="a whole top-level domain is written .com"):
+        with pytest.raises(ValueError, match=r"a whole top-level domain is written \.com"):
             parse(text)
     # Under the key `domain` it is plain what is meant.
     assert PLAIN.parse_domains(text).labels == 1
