@@ -96,7 +96,7 @@ def test_the_longest_of_all_names_is_counted_to_its_end() -> None:
 
 @given(rows, st.sets(names, max_size=4), st.sets(names | st.just(""), max_size=4), st.sampled_from([1, 2, 3]))
 def test_rows_among_agree_with_sets(rows: list[Row], among: set[str], parents: set[str], scope: int) -> None:
-    found = Names(rows).rows_among({each.encode() for each in among}, {each.encode() for each in parents}, scope)
+    found = Names(rows).rows_among(frozenset(map(str.encode, among)), frozenset(map(str.encode, parents)), scope)
     assert list(found) == [
         row
         for row, (name, own, _) in enumerate(rows)
@@ -120,12 +120,14 @@ def test_duplicates_are_found_as_by_a_dictionary(sources: list[list[Row]]) -> No
         first = firsts.setdefault((name, scope), row)
         if first != row:
             expected.append((row, first))
-    laters, earliers = duplicates(map(Names, sources))
+    laters, earliers = duplicates([Names(rows) for rows in sources])
     assert list(zip(laters, earliers, strict=True)) == expected
 
 
 def test_duplicates_of_many_names_over_several_columns() -> None:
     parts = [[(f"n{number}.example", AT, number) for number in range(start, start + 3000)] for start in (0, 1, 9000)]
-    laters, earliers = duplicates(map(Names, [*parts, [("n2999.example", BELOW, 0)], [], [("n0.example", AT, 5)]]))
+    laters, earliers = duplicates(
+        [Names(rows) for rows in (*parts, [("n2999.example", BELOW, 0)], [], [("n0.example", AT, 5)])]
+    )
     assert list(laters) == [*range(3000, 5999), 9001]
     assert list(earliers) == [*range(1, 3000), 0]

@@ -7,8 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dnsbl_server.model._names import Names
 from dnsbl_server.model._spans import Spans
+from dnsbl_server.model.domain import AT, BELOW
 from dnsbl_server.table._prints import count_changes, fingerprints
+from dnsbl_server.table.siphash import hash_label
 
 
 def prints_of(raw: bytes) -> list[int]:
@@ -83,3 +86,44 @@ def test_changes_are_counted_like_multisets(before: list[int], after: list[int])
     added, removed = Counter(after) - Counter(before), Counter(before) - Counter(after)
     found = count_changes(raw_of(before), memoryview(raw_of(after)))
     assert found == (added.total(), removed.total())
+
+
+def expected_of_name(seed: int, scope: int, name: str) -> int:
+    """The fingerprint of a name, written down again: the key of its hash comes from the seed and from nothing else."""
+    mask = (1 << 64) - 1
+    z = (seed + 0x9E3779B97F4A7C15) & mask
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 & mask
+    z = (z ^ z >> 27) * 0x94D049BB133111EB & mask
+    key = seed.to_bytes(8, "little") + (z ^ z >> 31).to_bytes(8, "little")
+    return hash_label(key, scope, name.encode()) >> 40
+
+
+names = st.lists(st.text("abcdefgh-_09", min_size=1, max_size=20), min_size=1, max_size=4).map(".".join)
+entries = st.lists(st.tuples(names, st.integers(1, 3), st.integers(0, 9)), max_size=20)
+
+
+@given(st.lists(st.tuples(st.integers(0, (1 << 64) - 1), entries), max_size=3))
+def test_fingerprints_of_names_are_the_same_in_every_process(
+    groups: list[tuple[int, list[tuple[str, int, int]]]],
+) -> None:
+    prints = [expected_of_name(seed, scope, name) for seed, rows in groups for name, scope, _ in rows]
+    assert prints_of(fingerprints((seed, Names(rows)) for seed, rows in groups)) == sorted(prints)
+
+
+def test_every_part_of_a_name_counts() -> None:
+    rows = [(1, "a.b", AT), (2, "a.b", AT), (1, "a.b", BELOW), (1, "a.b", AT | BELOW), (1, "a.c", AT), (1, "ab", AT)]
+    made = {fingerprints([(seed, Names([(name, scope, 0)]))]) for seed, name, scope in rows}
+    assert len(made) == len(rows)
+    # Where an entry stands does not.
+    assert fingerprints([(1, Names([("a.b", AT, 99)]))]) == fingerprints([(1, Names([("a.b", AT, 0)]))])
+
+
+def test_changes_among_nets_and_names_are_counted_together() -> None:
+    def prints(first: int, names: range) -> bytes:
+        column = Names((f"n{number}.example", AT, number) for number in names)
+        return fingerprints([(1, Spans(4, [(first, first, 0), (9, 9, 0)])), (1, column), (2, column)])
+
+    before, after = prints(5, range(100)), prints(6, range(3, 101))
+    # One net for another, and on both lists three names less and one more.
+    assert count_changes(before, after) == (3, 7)
+    assert count_changes(after, before) == (7, 3)
