@@ -1,11 +1,10 @@
 """The lines of a list file to spans and names: the plain ones, which nearly all of them are.
 
 Owns a strict reader of addresses, CIDRs, ranges, domain names and hashes in their plainest form, and what makes a line
-plain. Every other
-line goes to a function of the caller's, byte for byte, which decides what it means and what is wrong with it. So all
-rules and messages are in Python, and this module must never take a line that they would refuse, warn of or read
-otherwise; a property test holds it to that. No byte is read at or behind the end of a line (`end` throughout), whatever
-the bytes are.
+plain. Every other line goes to a function of the caller's, byte for byte, which decides what it means and what is wrong
+with it. So all rules and messages are in Python, and this module must never take a line that they would refuse, warn of
+or read otherwise; a property test holds it to that. No byte is read at or behind the end of a line (`end` throughout),
+whatever the bytes are.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -136,6 +135,9 @@ cdef uchar *read_name(uchar *at, uchar *end, uint8_t *name, uint32_t *size, uint
     Returns where it ends, or NULL where there is none. A final dot is left out.
     """
     cdef uint32_t length = 0, label = 0, labels = 1
+    # How many labels are numbers, from the first one on; whether the one that is read is one so far.
+    cdef uint32_t numbers = 0
+    cdef bint is_number = True
     cdef uint8_t character
     scope[0] = rules.plain
     if at[0] == c".":
@@ -156,6 +158,8 @@ cdef uchar *read_name(uchar *at, uchar *end, uint8_t *name, uint32_t *size, uint
             if at + 1 == end or is_end_of_name(at[1]):
                 at += 1
                 break
+            numbers += is_number and numbers == labels - 1
+            is_number = True
             labels += 1
             label = length + 1
         elif is_end_of_name(character):
@@ -164,12 +168,17 @@ cdef uchar *read_name(uchar *at, uchar *end, uint8_t *name, uint32_t *size, uint
             return NULL
         elif length - label == MAX_LABEL:
             return NULL
+        else:
+            is_number = is_number and c"0" <= character <= c"9"
         if length == rules.longest_name:
             return NULL
         name[length] = character
         length += 1
         at += 1
     if labels < 2 or length < label + 2 or not c"a" <= name[label] <= c"z":
+        return NULL
+    # An address that is mistyped
+    if labels == 4 and numbers == 3:
         return NULL
     size[0] = length
     return at

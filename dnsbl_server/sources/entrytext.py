@@ -108,9 +108,12 @@ def _parse_net(text: str) -> Net:
 def is_name(text: str) -> bool:
     """Whether a text is meant as a domain name, and not as an address, a CIDR or a range.
 
-    Its last label has two characters at least and begins with a letter, so that no mistyped address becomes a name.
+    Its last label has two characters at least and begins with a letter, and it is no address but for that, so that no
+    mistyped address becomes a name.
     """
-    last = text.removesuffix(".").rpartition(".")[2]
+    *labels, last = text.removesuffix(".").split(".")
+    if len(labels) == 3 and all(label.isascii() and label.isdigit() for label in labels):
+        return False
     return len(last) > 1 and last[0].isalpha() and not any(c in ":/" or c.isspace() for c in text) and "@" not in text
 
 

@@ -14,6 +14,7 @@ from dnsbl_server.compiler.compile import Compiled, compile_zone
 from dnsbl_server.compiler.rib import ZoneRib
 from dnsbl_server.dns.name import labels_of
 from dnsbl_server.dns.reversed import parse_reversed
+from dnsbl_server.model.domain import INVALID, TEST
 from dnsbl_server.model.problem import Place, Problems
 from dnsbl_server.model.zone import Zone
 from dnsbl_server.sources.files import Signature, signature
@@ -232,7 +233,7 @@ def _warn_of_hidden_names(zones: Iterable[CompiledZone], names: Iterable[str], p
             continue
         table = ZoneTable(each.compiled.table)
         for front, below in fronts[zone.name]:
-            if table.find_name(labels_of(front), 0)[1]:
+            if front in (TEST, INVALID) or table.find_name(labels_of(front), 0)[1]:
                 message = f"lists {front}, or names below it, for which the zone {below} is asked"
                 problems.warning(zone.place, zone.name, message)
 

@@ -80,8 +80,15 @@ def test_an_e_mail_address_is_asked_for_by_its_hashes(place: Path) -> None:
 def test_an_e_mail_address_in_a_zone_without_hashes(place: Path) -> None:
     done = run(place, "lookup", "someone@example.com", "zones/a.yaml")
     assert done.status == 1
-    expected = "someone@example.com is not listed in dbl.test, which has no list with hashes of e-mail addresses"
+    expected = "someone@example.com is not listed in dbl.test: no list of the zone has hashes of e-mail addresses"
     assert done.stdout.splitlines() == [expected]
+
+
+def test_a_name_that_is_too_long_below_a_zone_is_not_listed_there(place: Path) -> None:
+    name = ".".join(["x" * 63] * 3 + ["y" * 50, "com"])
+    done = run(place, "lookup", name, "zones/a.yaml")
+    assert (done.status, done.stderr) == (1, "")
+    assert done.stdout.replace("\n", "") == f"{name} is not listed in dbl.test: it would be too long to be asked for"
 
 
 @pytest.mark.parametrize("asked", ["192.0.2.300", "10.0.0", "2001:db8::g", "a@b@example.com", "a b.example"])

@@ -26,7 +26,7 @@ def test_version(tmp_path: Path) -> None:
             ["--listen", "--metrics", "--config", "--log-format", "[text|json]", "--log-level", "zones", "SIGHUP"],
         ),
         (("check",), ["--strict", "default: zones", "1"]),
-        (("lookup",), ["ADDRESS", "--json", "default: zones"]),
+        (("lookup",), ["WHAT", "--json", "default: zones"]),
     ],
 )
 @pytest.mark.parametrize("flag", ["-h", "--help"])

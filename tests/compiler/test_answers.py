@@ -98,3 +98,13 @@ def test_lists_that_do_not_overlap_may_be_many(load_texts: Callable[..., LoadRes
     size, outcome = ask(ZoneTable(zone.compiled.table), "2.0.0.127.bl.example.org", "TXT")
     assert outcome == Outcome.LISTED
     assert 65_535 - 494 - 48 - 11 < size <= 65_535
+
+
+@pytest.mark.parametrize(
+    ("name", "lists", "is_refused"), [("a.example", 250, False), ("x" * 60 + ".example", 250, False)]
+)
+def test_names_count_by_their_own_length(
+    load_texts: Callable[..., LoadResult], name: str, lists: int, is_refused: bool
+) -> None:
+    text = "zone: bl.example.org\nlists:\n" + "".join(f"  - {{name: l{n}, entries: [{name}]}}\n" for n in range(lists))
+    assert bool(load_texts(text).problems.errors) == is_refused

@@ -37,7 +37,7 @@ def _read(path: Path) -> tuple[list[Line], list[str]]:
     entries = list(file.entries(LISTING))
     assert len(file) == len(entries)
     assert {(entry.file, entry.column) for entry in entries} <= {(str(path), 0)}
-    lines = [(*entry.what, entry.line) for entry in entries if isinstance(entry.what, Net)]
+    lines = [(*entry.what, entry.line) if isinstance(entry.what, Net) else (0, 0, 0, entry.line) for entry in entries]
     return lines, [str(problem).removeprefix(str(path) + ":").strip() for problem in problems]
 
 

@@ -44,9 +44,10 @@ BROKEN = [
     (ZONE + "txt: '{domain}'\nentries: [192.0.2.1]\n", "3:11: 192.0.2.1: the txt of this list has {domain}"),
     (ZONE + "except: [com]\nentries: [a.example]\n", "2:10: com: neither an address nor a domain name with a dot"),
     (LIST + "a@example.com\n", "3:5: a@example.com: "),
+    (LIST + "b.example\nhash: sha1\nsubdomains: true\n", "5:1: subdomains: means nothing in a list with hash"),
     (
-        ZONE + "txt: '" + "x" * 300 + "{what}'\nentries: [" + LONG + "]\n",
-        "2:6: " + "x" * 57 + "...: the TXT answer is at most 500 bytes long; this makes it 503",
+        ZONE + "hash: sha1\ntxt: '{ip}'\nentries: [a@b.example]\n",
+        "3:6: {ip}: {ip} has no value for the e-mail addresses",
     ),
     (ZONE + "subdomains: true\nlists: [{name: a, entries: [a.example]}]\n", "2:1: subdomains: does not go with lists"),
 ]
@@ -142,4 +143,17 @@ def test_public_suffixes_are_left_out_of_list_files(
     assert said == [
         "feed.txt: warning: 4 entries left out that list all names under a public suffix: .co.uk (line 1), "
         "*.com (line 3), .net (line 4) and 1 more; public_suffixes: true takes them"
+    ]
+
+
+def test_a_name_for_which_the_text_has_no_room_is_refused_where_it_stands(
+    load_texts: Callable[..., LoadResult], tmp_path: Path
+) -> None:
+    text = ZONE + "txt: '" + "x" * 300 + "{what}'\nfiles: [names.txt]\n"
+    fitting = ".".join(["y" * 63] * 3 + ["z" * 4, "com"])
+    (tmp_path / "names.txt").write_text(f"{fitting}\ny{fitting}\n")
+    result = load_texts(text)
+    assert len(fitting) == 200
+    assert [str(each).removeprefix(f"{tmp_path}/") for each in result.problems.errors] == [
+        f"names.txt:2:1: y{fitting[:56]}...: too long: the txt of this list has room for 200 characters of a name"
     ]

@@ -121,6 +121,31 @@ def test_a_name_that_hides_nothing_is_served_beside_the_zone_above(below: str, l
     assert _names(result) == ["bl.example", f"{below}.bl.example"]
 
 
+@pytest.mark.parametrize(
+    ("below", "is_hiding"),
+    [
+        ("com", True),
+        ("bad.com", True),
+        ("www.worse.net", True),
+        ("worse.net", True),
+        ("test", True),
+        ("invalid", True),
+        ("good.com", False),
+        ("www.bad.com", False),
+        ("hashes", False),
+    ],
+)
+def test_a_zone_for_names_that_another_one_lists_is_warned_of(
+    below: str, is_hiding: bool, load_texts: LoadTexts, tmp_path: Path
+) -> None:
+    above = "zone: dbl.example\nentries: [bad.com, .worse.net]\n"
+    result = load_texts(above, _zone(f"{below}.dbl.example"))
+    assert _names(result) == ["dbl.example", f"{below}.dbl.example"]
+    said = f"lists {below}, or names below it, for which the zone {below}.dbl.example is asked"
+    found = [(str(each.place), each.warning, each.message) for each in result.problems]
+    assert found == ([(f"{tmp_path}/z0.yaml:1:7", True, said)] if is_hiding else [])
+
+
 def test_a_reversed_name_below_no_zone_of_ours_is_a_name(load_texts: LoadTexts) -> None:
     assert _names(load_texts(_zone("2.0.192.example"), _zone("8.2.0.192.elsewhere"))) == [
         "2.0.192.example",

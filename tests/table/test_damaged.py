@@ -407,6 +407,15 @@ def once_more(slots: list[int]) -> list[int]:
     return [*slots[:free], taken, *slots[free + 1 :]]
 
 
+def row_of(count: int) -> bytes:
+    """A table whose slots are taken one after the other, as many of them."""
+    key = bytes(range(16))
+    slots = count + (count + 1) // 2 + 1
+    near = (f"n{number}" for number in range(1 << 20))
+    chosen = (name for name in near if (hash_label(key, 0, name.encode()) & 0xFFFFFFFF) * slots >> 32 < count // 8)
+    return named(dict.fromkeys(islice(chosen, count), (1, 0)))
+
+
 def crowded() -> bytes:
     """A table whose slots are right, but too few."""
     key = sections_of(TABLES["names"])["hashing"][:16]
@@ -455,6 +464,7 @@ REFUSED = {
     "answers: behind their section": changed("both", offsets=over(4, b"\xff\xff\xff\xff")),
     "answers: at its end": changed("all of it", answers=shorter(len(sections_of(TABLES["all of it"])["answers"]) - 12)),
     "answers: a text cut": changed("one address", answers=shorter(1)),
+    "answers: a text that is read for a long time": make(*[PLAIN._replace(texts=((0, "x" * 60_000),) * 1000)] * 100),
     "answers: no codes": make(PLAIN._replace(codes=())),
     "answers: no texts": make(PLAIN._replace(texts=())),
     "answers: followed by itself": make(PLAIN._replace(expires=SOON, next=1)),
@@ -520,6 +530,7 @@ REFUSED = {
     "slots: another key": changed("names", hashing=over(0, b"\7")),
     "slots: all of them empty": slots_of("names", lambda slots: [0] * len(slots)),
     "slots: one of them empty": slots_of("names", without_last),
+    "slots: too many in a row": row_of(560),
     "slots: a node twice": slots_of("many names", once_more),
     "slots: another tag": slots_of("names", lambda slots: [slot ^ (slot > 0) << 40 for slot in slots]),
     "slots: another node": slots_of("names", lambda slots: [slot ^ (slot > 0) << 1 for slot in slots]),
@@ -566,3 +577,7 @@ EXTREMES = {
 def test_what_no_compiler_writes(extreme: str) -> None:
     table = pack(INFO, columns4((0, 0xFFFFFFFF, 1)), columns6((0, (1 << 128) - 1, 1)), (EXTREMES[extreme],), b"")
     assert check(Random(extreme), table, 60)
+
+
+def test_half_as_many_slots_in_a_row_are_no_sign_of_damage() -> None:
+    assert ZoneTable(row_of(280)).has_addresses is False
