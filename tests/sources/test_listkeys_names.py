@@ -151,9 +151,9 @@ def test_a_name_for_which_the_text_has_no_room_is_refused_where_it_stands(
 ) -> None:
     text = ZONE + "txt: '" + "x" * 300 + "{what}'\nfiles: [names.txt]\n"
     fitting = ".".join(["y" * 63] * 3 + ["z" * 4, "com"])
-    (tmp_path / "names.txt").write_text(f"{fitting}\ny{fitting}\n")
+    (tmp_path / "names.txt").write_text(f"{fitting}\nx.{fitting}\n")
     result = load_texts(text)
     assert len(fitting) == 200
     assert [str(each).removeprefix(f"{tmp_path}/") for each in result.problems.errors] == [
-        f"names.txt:2:1: y{fitting[:56]}...: too long: the txt of this list has room for 200 characters of a name"
+        f"names.txt:2:1: x.{fitting[:55]}...: too long: the txt of this list has room for 200 characters of a name"
     ]
