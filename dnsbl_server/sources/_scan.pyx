@@ -158,7 +158,8 @@ cdef uchar *read_name(uchar *at, uchar *end, uint8_t *name, uint32_t *size, uint
             if at + 1 == end or is_end_of_name(at[1]):
                 at += 1
                 break
-            numbers += is_number and numbers == labels - 1
+            if is_number and numbers == labels - 1:
+                numbers += 1
             is_number = True
             labels += 1
             label = length + 1

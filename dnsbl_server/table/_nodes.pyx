@@ -305,10 +305,13 @@ cdef uint64_t taken_slots(const Tree* tree) noexcept nogil:
     cdef uint64_t taken = 0
     cdef uint32_t place, run = 0
     for place in range(tree.slot_count):
-        run = run + 1 if tree.slots[place] else 0
+        if not tree.slots[place]:
+            run = 0
+            continue
+        run += 1
         if run > MAX_RUN:
             return <uint64_t>tree.slot_count + 1
-        taken += run != 0
+        taken += 1
     return taken
 
 
