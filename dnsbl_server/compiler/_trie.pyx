@@ -65,14 +65,6 @@ cdef class Trie:
     cdef uint32_t *order         # the nodes but for the root, depth first and siblings by label
     cdef HashKey key
 
-    def __cinit__(self):
-        cdef bytes random = urandom(sizeof(HashKey))
-        memcpy(&self.key, PyBytes_AS_STRING(random), sizeof(HashKey))
-        self.grow()
-        self.grow_labels(0)
-        self.tree[0] = Node(0, 0, 0, 0, 0)
-        self.count = 1
-
     def __dealloc__(self):
         free(self.tree)
         free(self.labels)
@@ -108,7 +100,15 @@ cdef class Trie:
             free(cases)
 
     cdef int check_unordered(self) except -1:
-        """Once there is an order, there are no slots any more."""
+        """Begin with the root, once; and once there is an order, there are no slots any more."""
+        cdef bytes random
+        if not self.count:
+            random = urandom(sizeof(HashKey))
+            memcpy(&self.key, PyBytes_AS_STRING(random), sizeof(HashKey))
+            self.grow()
+            self.grow_labels(0)
+            self.tree[0] = Node(0, 0, 0, 0, 0)
+            self.count = 1
         if self.slots == NULL:
             raise ValueError("the tree has its order already")
         return 0
