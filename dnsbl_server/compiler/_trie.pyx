@@ -242,7 +242,7 @@ cdef class Trie:
 
     cdef int sort(self) except -1:
         """Put the nodes in order, and give back what was needed to find them."""
-        cdef size_t node, at, count = self.count
+        cdef size_t node, at, count
         cdef uint32_t parent, start, most = 0
         cdef unsigned depth = 0
         cdef uint32_t *starts
@@ -250,6 +250,7 @@ cdef class Trie:
         cdef Sibling *siblings
         cdef uint32_t path[MAX_LABELS + 1]
         self.check_unordered()
+        count = self.count
         free(self.slots)
         self.slots = NULL
         self.slot_count = 0
