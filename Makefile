@@ -60,8 +60,9 @@ COPIED := dnsbl_server fuzz tests zones pyproject.toml setup.py README.md LICENS
 PYTHON_OF_BUILDS := $(abspath $(BIN))/python
 # Of the tests those of the compiled modules, and of the builds themselves.
 PROOF := $(patsubst %,tests/%.py,builds answer/test_answer answer/test_answer_domains answer/test_fuzz_seeds \
-	answer/test_storm compiler/test_merge engine/test_engine engine/test_service engine/test_udp model/test_spans \
-	sources/test_scan table/test_damaged table/test_format table/test_nodes table/test_prints table/test_table)
+	answer/test_storm compiler/test_merge compiler/test_trie engine/test_engine engine/test_service engine/test_udp \
+	model/test_names model/test_spans sources/test_scan table/test_damaged table/test_format table/test_nodes \
+	table/test_prints table/test_siphash table/test_table)
 PROVE := $(PYTHON_OF_BUILDS) -m pytest $(PARALLEL) --timeout 300 --override-ini faulthandler_timeout=360 --durations 10 $(PROOF)
 CHECKED := -DDNSBL_CHECKED -UNDEBUG
 SANITIZERS := undefined,float-cast-overflow -fno-sanitize-recover=all -fno-wrapv -fno-omit-frame-pointer -g -O1
