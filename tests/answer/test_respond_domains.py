@@ -252,7 +252,7 @@ def every_name(zone: Zone) -> Iterator[str]:
 
 
 @given(oracle.zones())
-@settings(max_examples=examples(1.2), suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(0.8), suppress_health_check=list(HealthCheck))
 def test_names_exist_as_a_linear_scan_says(zone: Zone) -> None:
     table = open_zone(zone)
     if table is None or not any(block_list.has_names for block_list in zone.lists):
