@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from dnsbl_server.compiler._merge import intervals
 from dnsbl_server.compiler.chains import Chain, Chains
 from dnsbl_server.model._spans import Spans
+from dnsbl_server.model.address import LONGEST_TEXT
 from dnsbl_server.model.domain import Domains
 from dnsbl_server.model.listing import describe_listing
 from dnsbl_server.model.problem import Problems
 from dnsbl_server.model.zone import BlockList, Zone
-from dnsbl_server.table.answersize import LONGEST_ADDRESS, MAX_MESSAGE, size_around, size_of_codes, size_of_texts
+from dnsbl_server.table.answersize import MAX_MESSAGE, size_around, size_of_codes, size_of_texts
 from dnsbl_server.table.layout import ADDRESS_MARK, Answer, Intervals, mark_of
 
 _SHOWN_LISTS = 3  # in a message
@@ -69,7 +70,7 @@ class Answers:
         # What is not resolved yet has no answer, 0. An overlap that no span has is never resolved.
         numbers = array("I", bytes(4 * len(self._overlaps.chains)))
         columns = Intervals(*intervals(spans, numbers, self._resolve))
-        self._measure(LONGEST_ADDRESS[version], numbers)
+        self._measure(LONGEST_TEXT[version], numbers)
         return columns
 
     def of_names(self, overlaps: "Iterable[int | None]") -> "array[int]":

@@ -19,7 +19,7 @@ from dnsbl_server.compiler.testentries import test_name_answer
 from dnsbl_server.model._names import Names
 from dnsbl_server.model.domain import AT, BELOW, INVALID, TEST, Domains
 from dnsbl_server.model.entry import NAMES, Exclusion
-from dnsbl_server.model.listing import Listing
+from dnsbl_server.model.listing import OF_SUBJECT, Listing
 from dnsbl_server.table.layout import Nodes, no_nodes
 
 # In place of the number of a list: an exclusion of the zone, and the two names that come from code.
@@ -68,7 +68,7 @@ class NameLayers:
         self._values: dict[tuple[_Together, _Together], int] = {}
         self._chains_of: dict[tuple[_Held, ...], int | None] = {}
         templates = [own.list.template.placeholders for own in rib.lists]
-        self._shows_name = [not placeholders.isdisjoint(("domain", "ip", "what")) for placeholders in templates]
+        self._shows_name = [not placeholders.isdisjoint(OF_SUBJECT) for placeholders in templates]
         self._files_exclude = [any(len(file.excluded_names) for file in own.list.files) for own in rib.lists]
         self._trie = Trie()
         if not any(own.list.has_names for own in rib.lists):

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 
 from dnsbl_server.compiler.answers import Answers
 from dnsbl_server.compiler.layers import distinct_listings
-from dnsbl_server.model.address import LOOPBACK_FIRST
+from dnsbl_server.model.address import LONGEST_TEXT, LOOPBACK_FIRST
 from dnsbl_server.model.domain import TEST
 from dnsbl_server.model.listing import DEFAULT_CODE, DEFAULT_TEXT, TEST_REASON, Listing, describe_listing
 from dnsbl_server.model.zone import BlockList
 from dnsbl_server.table._format import NO_LIST
-from dnsbl_server.table.answersize import LONGEST_ADDRESS, MAX_MESSAGE, size_around, size_of_codes, size_of_text
+from dnsbl_server.table.answersize import MAX_MESSAGE, size_around, size_of_codes, size_of_text
 from dnsbl_server.table.layout import ADDRESS_MARK, Answer, Intervals, mark_of
 
 
@@ -37,8 +37,7 @@ def add_test_entries(v4: Intervals, answers: Answers) -> None:
     at = bisect_right(v4.firsts, LOOPBACK_FIRST)
     for code in sorted(texts):
         held = tuple(
-            (NO_LIST, text)
-            for text in _sendable(texts[code], LONGEST_ADDRESS[4], size_around(zone.name, has_names=False))
+            (NO_LIST, text) for text in _sendable(texts[code], LONGEST_TEXT[4], size_around(zone.name, has_names=False))
         )
         number = answers.number_of(Answer((code,), held, zone.ttl))
         v4.firsts.insert(at, code)

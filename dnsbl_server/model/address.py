@@ -15,6 +15,8 @@ MAPPED_FIRST = 0xFFFF << 32
 MAPPED_LAST = MAPPED_FIRST | 0xFFFFFFFF
 LOOPBACK_FIRST = 127 << 24
 LOOPBACK_LAST = LOOPBACK_FIRST | 0xFFFFFF
+# Characters of the longest address of each version as text.
+LONGEST_TEXT = {4: len("255.255.255.255"), 6: len("ffff:" * 7 + "ffff")}
 # What "the whole Internet" is: every address that a host can have from its provider, RFC 1122 section 3.2.1.3 and
 # the part of IPv6 that IANA hands out.
 INTERNET = {4: (1 << 24, (224 << 24) - 1), 6: (0x2000 << 112, (0x4000 << 112) - 1)}

@@ -13,6 +13,8 @@ from dnsbl_server.model.address import Address
 DEFAULT_TTL = 300
 DEFAULT_CODE = (127 << 24) | 2
 TEST_REASON = "test entry (RFC 5782)"
+# The placeholders of a template in whose place the listed address or name stands; a list has those that fit to it.
+OF_SUBJECT = frozenset(("ip", "domain", "what"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +73,7 @@ def describe_listing(zone: str, name: str, text: Template, listing: Listing, wha
     """The TXT answer of a listing on the list `name`; `what` is the listed address or name, or what stands for it."""
     return text.fill(
         {
-            # A template has the one that fits what its list has.
-            "ip": what,
-            "domain": what,
-            "what": what,
+            **dict.fromkeys(OF_SUBJECT, what),
             "reason": listing.reason or "no reason given",
             "zone": zone,
             "list": name,

@@ -4,6 +4,7 @@ Owns how an entry shows whether it is a net or a domain name, and the keys of a 
 it is the same in a zone file, in list files and under `except`. Knows neither YAML nor formats of list files.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from dnsbl_server.dns.mail import parse_mail_address
@@ -33,7 +34,12 @@ class EntryText:
     @property
     def longest(self) -> int:
         """How many characters a name has at most."""
-        return max(0, min(MAX_DOMAIN - 1 - len(self.zone), self.room))
+        return max(0, min(self._below_zone, self.room))
+
+    @property
+    def _below_zone(self) -> int:
+        """How many characters a name has at most that can be asked for."""
+        return MAX_DOMAIN - 1 - len(self.zone)
 
     @property
     def takes_nets(self) -> bool:
@@ -47,12 +53,9 @@ class EntryText:
 
     def parse(self, text: str) -> Subjects:
         """What an entry means. Raises ValueError."""
-        if self.hashing:
-            return self._fitting(Domains(_parse_hash(text, self.hashing), AT))
-        if not is_name(text):
+        if self.hashing is None and not is_name(text):
             return self._checked(_parse_net(text))
-        found = self._fitting(parse_name_entry(text))
-        return found._replace(scope=AT | BELOW) if self.subdomains and found.scope == AT else found
+        return self._parse_name(text, parse_name_entry)
 
     def parse_exclusion(self, text: str) -> Subjects:
         """What an exclusion means: a plain name covers all below it. Raises ValueError."""
@@ -60,8 +63,7 @@ class EntryText:
             return Domains(_parse_hash(text, self.hashing), AT)
         if not is_name(text):
             return _parse_net(text)
-        found = self._below_zone(parse_name_entry(text))
-        return found._replace(scope=AT | BELOW) if found.scope == AT else found
+        return _with_all_below(self._askable(parse_name_entry(text)))
 
     def parse_net(self, text: str) -> Net:
         """The value of `net`. Raises ValueError."""
@@ -74,10 +76,14 @@ class EntryText:
 
     def parse_domains(self, text: str) -> Domains:
         """The value of `domain`. Raises ValueError."""
+        return self._parse_name(text, parse_domains)
+
+    def _parse_name(self, text: str, parse: Callable[[str], Domains]) -> Domains:
+        """A name, or a hash in its place; parse: how a name is written here."""
         if self.hashing:
             return self._fitting(Domains(_parse_hash(text, self.hashing), AT))
-        found = self._fitting(parse_domains(text))
-        return found._replace(scope=AT | BELOW) if self.subdomains and found.scope == AT else found
+        found = self._fitting(parse(text))
+        return _with_all_below(found) if self.subdomains else found
 
     def _checked(self, net: Net) -> Net:
         if not self.takes_nets:
@@ -89,14 +95,18 @@ class EntryText:
             raise ValueError("the txt of this list has {ip}, which a domain name has not; write {what} there")
         if len(domains.name) > self.room:
             raise ValueError(f"too long: the txt of this list has room for {self.longest} characters of a name")
-        return self._below_zone(domains)
+        return self._askable(domains)
 
-    def _below_zone(self, domains: Domains) -> Domains:
-        most = MAX_DOMAIN - 1 - len(self.zone)
-        if len(domains.name) > most:
-            message = f"too long: below {self.zone} a name has at most {most} characters"
+    def _askable(self, domains: Domains) -> Domains:
+        if len(domains.name) > self._below_zone:
+            message = f"too long: below {self.zone} a name has at most {self._below_zone} characters"
             raise ValueError(f"{message}, not {len(domains.name)}")
         return domains
+
+
+def _with_all_below(domains: Domains) -> Domains:
+    """A plain name, with the names below it; what means others is left as it is."""
+    return domains._replace(scope=AT | BELOW) if domains.scope == AT else domains
 
 
 def _parse_net(text: str) -> Net:

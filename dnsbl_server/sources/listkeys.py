@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from dnsbl_server.model.address import Net, without_loopback
+from dnsbl_server.model.address import LONGEST_TEXT, Net, without_loopback
 from dnsbl_server.model.entry import NAMES, Entry, Exclusion, ListFile
 from dnsbl_server.model.hashing import ALGORITHMS, ALPHABETS, Hashing
 from dnsbl_server.model.listing import (
@@ -29,7 +29,7 @@ from dnsbl_server.sources.fields import Fields, NodeReader
 from dnsbl_server.sources.files import Signature, open_regular, reason_of, signature
 from dnsbl_server.sources.listable import can_be_listed, warn_of_suffix
 from dnsbl_server.sources.listfile import read_list_file
-from dnsbl_server.sources.textsize import LONGEST, AnswerText, check_size, shown_size
+from dnsbl_server.sources.textsize import AnswerText, check_size, shown_size
 from dnsbl_server.sources.values import (
     parse_bool,
     parse_code,
@@ -111,11 +111,11 @@ class ListKeysReader(NodeReader):
             self.problems.warning(place or Place(self.file), "", "the list is empty")
         if own_text:
             sizes = {shown_size(entry.what) for entry in entries if entry.listing is listing}
-            sizes |= {LONGEST[version] for file in files for version in LONGEST if len(file.nets[version])}
+            sizes |= {LONGEST_TEXT[version] for file in files for version in LONGEST_TEXT if len(file.nets[version])}
             sizes |= {file.names.longest() for file in files}
             # The test entries have the text of the list too.
-            test = answer_text.size(replace(listing, reason=TEST_REASON), LONGEST[4])
-            longest = max(sizes, default=LONGEST[4])
+            test = answer_text.size(replace(listing, reason=TEST_REASON), LONGEST_TEXT[4])
+            longest = max(sizes, default=LONGEST_TEXT[4])
             self._check_size(own_text[1], max(test, answer_text.size(listing, longest)))
         return BlockList(
             name=name,
@@ -267,7 +267,7 @@ class ListKeysReader(NodeReader):
 
     def _check_texts_of_file(self, file: ListFile, answer_text: AnswerText) -> None:
         """Check the texts of the listings that entries of a file have of their own, at the first line of each."""
-        longest = {**LONGEST, NAMES: file.names.longest()}
+        longest = {**LONGEST_TEXT, NAMES: file.names.longest()}
         for number, listing in enumerate(file.listings, 1):
             if not answer_text.may_be_long(listing, max(longest.values())):
                 continue

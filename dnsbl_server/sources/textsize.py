@@ -4,14 +4,13 @@ Owns the two limits of a text, the size of an answer for the longest address or 
 too long or that mail servers cut. Knows no nodes.
 """
 
+from dnsbl_server.model.address import LONGEST_TEXT
 from dnsbl_server.model.domain import Domains
-from dnsbl_server.model.listing import Listing, Template, describe_listing
+from dnsbl_server.model.listing import OF_SUBJECT, Listing, Template, describe_listing
 from dnsbl_server.model.subject import Subjects
 from dnsbl_server.sources.values import MAX_TEXT
 
 SHORT_TEXT = 255  # bytes of its first string: what Exim and Postfix show
-# How many characters the longest address of each version has.
-LONGEST = {4: len("255.255.255.255"), 6: len("ffff:" * 7 + "ffff")}
 
 
 class AnswerText:
@@ -35,13 +34,13 @@ class AnswerText:
 
     def room(self, listing: Listing) -> int:
         """How many characters of a name an answer has room for."""
-        marks = sum(each in ("ip", "domain", "what") for each in self.template.parts[1::2])
+        marks = sum(each in OF_SUBJECT for each in self.template.parts[1::2])
         return (MAX_TEXT - self.size(listing, 0)) // marks if marks else MAX_TEXT
 
 
 def shown_size(what: Subjects) -> int:
     """How many characters a text shows at most for what an entry means."""
-    return len(what.name) if isinstance(what, Domains) else LONGEST[what.version]
+    return len(what.name) if isinstance(what, Domains) else LONGEST_TEXT[what.version]
 
 
 def check_size(size: int) -> tuple[str, bool] | None:

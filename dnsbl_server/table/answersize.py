@@ -19,8 +19,6 @@ _CODE = 4
 _STRING = 255  # bytes of one string of a TXT record (RFC 1035 section 3.3.14)
 # A reversed IPv6 address, which an IPv4 address can be asked for as well (::ffff:0:0/96).
 _LONGEST_REVERSED = 64
-# Characters of the longest address of each version.
-LONGEST_ADDRESS = {4: 15, 6: 39}
 _NAME = re.compile(f"{LABELS_MARK}.", re.DOTALL)
 
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dnsbl_server.model.address import LONGEST_TEXT
 from dnsbl_server.model.listing import Listing, Template
-from dnsbl_server.sources.textsize import LONGEST, SHORT_TEXT, AnswerText, check_size
+from dnsbl_server.sources.textsize import SHORT_TEXT, AnswerText, check_size
 from dnsbl_server.sources.values import PLACEHOLDERS
 
 PART = st.text("x", max_size=120)
@@ -33,9 +34,9 @@ def test_the_limits(size: int, expected: tuple[str, bool] | None) -> None:
 @pytest.mark.parametrize(("version", "size"), [(4, 3 + 15), (6, 3 + 39)])
 def test_the_size_is_that_for_the_longest_address(version: int, size: int) -> None:
     answer_text = AnswerText("bl.example.org", "traps", Template(("<", "ip", "> ")))
-    assert answer_text.size(Listing((2,), "", 300), LONGEST[version]) == size
+    assert answer_text.size(Listing((2,), "", 300), LONGEST_TEXT[version]) == size
     twice = AnswerText("bl.example.org", "traps", Template(("", "ip", "", "ip", "")))
-    assert twice.size(Listing((2,), "", 300), LONGEST[version]) == 2 * (size - 3)
+    assert twice.size(Listing((2,), "", 300), LONGEST_TEXT[version]) == 2 * (size - 3)
 
 
 @given(
@@ -52,5 +53,5 @@ def test_no_long_text_is_taken_for_a_short_one(
     date = datetime(2026, 11, 20, 15, 30, 1, tzinfo=UTC) if has_dates else None
     listing = Listing(tuple(range(0x7FFFFE80, 0x7FFFFE80 + codes)), reason, 300, date, date)
     answer_text = AnswerText(zone, name, template)
-    for longest in (*LONGEST.values(), 253):
+    for longest in (*LONGEST_TEXT.values(), 253):
         assert answer_text.size(listing, longest) <= SHORT_TEXT or answer_text.may_be_long(listing, longest)
