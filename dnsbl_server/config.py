@@ -61,6 +61,10 @@ def _file_name(value: object) -> object:
     return value
 
 
+def _state(value: object) -> object:
+    return "" if value == "off" else _file_name(value)
+
+
 FileName = Annotated[str, BeforeValidator(_file_name)]
 Seconds = Annotated[int, BeforeValidator(_seconds)]
 Text = Annotated[str, BeforeValidator(_text), Field(min_length=1, max_length=255)]
@@ -74,6 +78,7 @@ class Settings(BaseModel):
 
     zones: Annotated[tuple[FileName, ...], BeforeValidator(_several), Field(min_length=1)] = ("zones",)
     files_below: Annotated[tuple[FileName, ...], BeforeValidator(_several)] = ()
+    state: Annotated[str | None, BeforeValidator(_state)] = None
     listen: Annotated[tuple[Listen, ...], BeforeValidator(_several), Field(min_length=1), AfterValidator(_few)] = (
         DEFAULT_LISTEN
     )

@@ -32,6 +32,7 @@ from dnsbl_server.supply.limits import default_load_memory
 from dnsbl_server.supply.metrics import ZoneCollector
 from dnsbl_server.supply.process import LoaderError, LoaderProcess
 from dnsbl_server.supply.reload import Reloader
+from dnsbl_server.supply.state import StateError, open_state
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,12 @@ class Server:
         settings = self._settings
         loader = LoaderProcess(settings.load_timeout, settings.load_memory or default_load_memory())
         reloader = Reloader(
-            settings.zones, self.service, loader, settings.poll_interval, self._notify_reload, settings.files_below
+            settings.zones,
+            self.service,
+            loader,
+            settings.poll_interval,
+            on_request=self._notify_reload,
+            files_below=settings.files_below,
         )
         self.reloader = reloader
         stack.push_async_callback(reloader.close)
@@ -103,7 +109,11 @@ class Server:
             become_user(settings.user)
         except PrivilegeError as error:
             raise StartError(str(error)) from error
-        if not await self._load(reloader):
+        try:
+            state = stack.enter_context(open_state(settings.state))
+        except StateError as error:
+            raise StartError(str(error)) from error
+        if not await self._load(reloader, state):
             return
         sockets.pop_all()  # from here on the listeners own them
         self._answer(udp, bound, stack)
@@ -172,10 +182,10 @@ class Server:
         self.service.receive_drops = udp.receive_drops
         return udp
 
-    async def _load(self, reloader: Reloader) -> bool:
+    async def _load(self, reloader: Reloader, state: str) -> bool:
         """Load the zones for the first time; False where a stop came before they were loaded."""
         log.info("loading zones from %s", ", ".join(self._settings.zones))
-        loading = asyncio.create_task(reloader.start())
+        loading = asyncio.create_task(reloader.start(state))
         stopping = asyncio.create_task(self._stop.wait())
         await asyncio.wait((loading, stopping), return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
@@ -190,7 +200,7 @@ class Server:
             problems = loading.result()
         except LoaderError as error:
             raise StartError(str(error)) from error
-        if problems.errors:
+        if len(problems):
             raise StartError("the zones have errors; nothing is served", problems)
         return True
 

@@ -19,6 +19,7 @@ from dnsbl_server.model.address import parse_address
 from dnsbl_server.model.problem import Problems
 from dnsbl_server.supply.load import LoadResult, load_zones
 from dnsbl_server.supply.paths import find_zone_files
+from dnsbl_server.supply.state import kept_in
 
 T = TypeVar("T")
 
@@ -29,6 +30,14 @@ files_below_option = click.option(
     multiple=True,
     metavar="DIR",
     help="Refuse list files that are not in this directory or below it; may be repeated. [default: any]",
+)
+
+
+state_option = click.option(
+    "--state",
+    metavar="DIR",
+    help="Where the last good version of each list file and each feed is kept, or 'off'. [default: $STATE_DIRECTORY, "
+    "/var/lib/dnsbl-server, or the user's own]",
 )
 
 
@@ -59,13 +68,18 @@ def parse_asked(text: str) -> Asked:
         return parse_domain(text)
 
 
-def load_paths(paths: tuple[str, ...], files_below: tuple[str, ...]) -> LoadResult:
-    """Load the zones that paths hold, those of the default setting where there are none, as they are now."""
+def load_paths(paths: tuple[str, ...], files_below: tuple[str, ...], state: str | None) -> LoadResult:
+    """Load the zones that paths hold, those of the default setting where there are none, as they are now.
+
+    state: the state directory, `off`, or None for the default one; nothing is written there.
+    """
     # The process ends with what is made here; looking for cycles in millions of objects would double the time.
     gc.disable()
     problems = Problems()
     files = find_zone_files(paths or Settings().zones, problems)
     with Progress() as progress:
-        result = load_zones(files, time.time(), progress, files_below=files_below)
+        result = load_zones(files, time.time(), progress, files_below=files_below, kept=kept_in(state))
+    # A path that means no zone file is one that could not be loaded.
+    sources = {problem.place.file: {} for problem in problems} | result.sources
     problems.extend(result.problems)
-    return result._replace(problems=problems)
+    return result._replace(problems=problems, sources=sources)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import click
 
-from dnsbl_server.cli.arguments import files_below_option, load_paths, paths_argument
+from dnsbl_server.cli.arguments import files_below_option, load_paths, paths_argument, state_option
 from dnsbl_server.cli.console import count_of, open_console, show_problems
 from dnsbl_server.model.problem import printable
 from dnsbl_server.supply.load import CompiledZone
@@ -17,13 +17,14 @@ from dnsbl_server.supply.load import CompiledZone
 @click.command()
 @paths_argument
 @files_below_option
+@state_option
 @click.option("--strict", is_flag=True, help="Take warnings for errors.")
-def check(paths: tuple[str, ...], files_below: tuple[str, ...], strict: bool) -> None:
+def check(paths: tuple[str, ...], files_below: tuple[str, ...], state: str | None, strict: bool) -> None:
     """Read the zones in PATHs (default: zones) and report every problem in them.
 
     Each problem has file, line and column. A summary of each good zone follows. The status is 1 if there is an error.
     """
-    result = load_paths(paths, files_below)
+    result = load_paths(paths, files_below, state)
     show_problems(result.problems)
     console = open_console()
     for file, compiled in result.zones.items():

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from dnsbl_server.cli.arguments import files_below_option, parsed_by, paths_argument
+from dnsbl_server.cli.arguments import files_below_option, parsed_by, paths_argument, state_option
 from dnsbl_server.cli.console import show_problems
 from dnsbl_server.config import Settings, parse_metrics, read_settings
 from dnsbl_server.endpoint import parse_endpoint
@@ -45,6 +45,7 @@ _LOG_PATIENCE = 0.3
     callback=parsed_by(parse_metrics),
     help="Serve /metrics and /healthz here, or 'off'. [default: 127.0.0.1:9353]",
 )
+@state_option
 @click.option("--threads", type=click.IntRange(1, 256), help="Threads that answer UDP. [default: one for each core]")
 @click.option("--user", metavar="NAME", help="Started as root, go on as this user once the ports are bound.")
 @click.option("--config", metavar="FILE", help="A YAML file with settings; flags win over it.")

@@ -5,7 +5,7 @@ made. Knows neither formats of files nor zones.
 """
 
 from array import array
-from collections.abc import Iterator, Mapping, Sized
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from heapq import merge
 from itertools import starmap
@@ -17,6 +17,7 @@ from dnsbl_server.model.address import BITS, Net
 from dnsbl_server.model.domain import Domains
 from dnsbl_server.model.listing import Listing
 from dnsbl_server.model.problem import Place
+from dnsbl_server.model.provenance import UNSAID, Provenance
 from dnsbl_server.model.subject import Subjects
 
 # Stands for domain names where a version stands for addresses.
@@ -57,7 +58,8 @@ class ListFile:
     nets: the nets of each version in the order of the file, each with the number of its line; names: the domain names
     likewise; listings: the distinct listings that entries have of their own; numbers: for each version, and for NAMES,
     which listing each of them has, 0 is that of the list and n is `listings[n - 1]`; one without such entries is
-    missing. excluded, excluded_names: what the file excludes, with the numbers of the lines.
+    missing. excluded, excluded_names: what the file excludes, with the numbers of the lines. parts: where several files
+    are read as one, those after the first, each with how many lines come before it; provenance: whose data it is.
 
     An exclusion acts on the entries of its file alone. Among these and the exclusions the one with the fewest
     addresses decides, and of two of one size the exclusion: for CIDRs the longest prefix, as in rbldnsd. Of names the
@@ -71,9 +73,15 @@ class ListFile:
     numbers: "Mapping[int, array[int]]" = field(default_factory=dict)
     excluded: Mapping[int, Spans] = field(default_factory=_no_spans)
     excluded_names: Names = field(default_factory=Names)
+    parts: tuple[tuple[int, str], ...] = ()
+    provenance: Provenance = UNSAID
 
     def __len__(self) -> int:
         return sum(len(spans) for spans in self.nets.values()) + len(self.names)
+
+    def place(self, line: int) -> Place:
+        """Where a line is; they are numbered on through all files that are read as one."""
+        return place_of(self.path, self.parts, line)
 
     def listing(self, family: int, row: int, default: Listing) -> Listing:
         """The listing of one row of a version, or of NAMES; `default` is that of the list."""
@@ -83,7 +91,7 @@ class ListFile:
     def entry(self, family: int, row: int, default: Listing) -> Entry:
         """One row of a version, or of NAMES; its text is how we write it, and the place has no column."""
         what, line = _row(self.names if family == NAMES else self.nets[family], row)
-        return Entry(what, str(what), self.path, line, 0, self.listing(family, row, default))
+        return Entry(what, str(what), *self.place(line), self.listing(family, row, default))
 
     def entries(self, default: Listing) -> Iterator[Entry]:
         """All of them in the order of the file."""
@@ -91,7 +99,8 @@ class ListFile:
         def of(family: int, rows: Sized) -> Iterator[Entry]:
             return (self.entry(family, row, default) for row in range(len(rows)))
 
-        return merge(*starmap(of, self._columns()), key=lambda entry: entry.line)
+        paths = {self.path: 0, **{path: at for at, (_, path) in enumerate(self.parts, 1)}}
+        return merge(*starmap(of, self._columns()), key=lambda entry: (paths[entry.file], entry.line))
 
     def _columns(self) -> list[tuple[int, Spans | Names]]:
         return [*self.nets.items(), (NAMES, self.names)]
@@ -106,7 +115,15 @@ class ListFile:
     def exclusion(self, family: int, row: int) -> Exclusion:
         """One of the exclusions; its text is how we write it, and the place has no column."""
         what, line = _row(self.excluded_names if family == NAMES else self.excluded[family], row)
-        return Exclusion(what, str(what), Place(self.path, line))
+        return Exclusion(what, str(what), self.place(line))
+
+
+def place_of(path: str, parts: Sequence[tuple[int, str]], line: int, column: int = 0) -> Place:
+    """Where a line is of files that are read as one. parts: see `ListFile`."""
+    for before, part in reversed(parts):
+        if line > before:
+            return Place(part, line - before, column)
+    return Place(path, line, column)
 
 
 def _row(rows: Spans | Names, row: int) -> tuple[Subjects, int]:

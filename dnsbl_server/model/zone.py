@@ -13,6 +13,7 @@ from dnsbl_server.model.entry import Entry, Exclusion, ListFile
 from dnsbl_server.model.hashing import Hashing
 from dnsbl_server.model.listing import DEFAULT_TTL, Listing, Template
 from dnsbl_server.model.problem import Place
+from dnsbl_server.model.provenance import UNSAID, Provenance
 
 DEFAULT_NEGATIVE_TTL = 60
 
@@ -23,7 +24,8 @@ class BlockList:
 
     listing: that of all entries that say nothing of their own; template: that of its TXT answers; entries: those
     that stand in the zone file, in order; files: the others; hashing: how its e-mail addresses are hashed, None where
-    it has none; is_for_names: whether it is said to be of domain names, however many it has.
+    it has none; is_for_names: whether it is said to be of domain names, however many it has;
+    provenance: whose data it is.
     """
 
     name: str
@@ -35,6 +37,7 @@ class BlockList:
     files: tuple[ListFile, ...] = ()
     hashing: Hashing | None = None
     is_for_names: bool = False
+    provenance: Provenance = UNSAID
 
     @property
     def has_names(self) -> bool:

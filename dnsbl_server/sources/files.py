@@ -18,11 +18,15 @@ Signature = tuple[int, int, int, int, int] | None
 _CHUNK = 1 << 20
 
 
+class OutsideError(OSError):
+    """A file is in none of the directories that it may be in."""
+
+
 def open_regular(path: str, below: Sequence[str] = ()) -> IO[bytes]:
     """Open a regular file for reading, without ever waiting for a pipe or a device.
 
     below: directories, in one of which the file must be once all symbolic links are followed; none: it may be anywhere.
-    Raises OSError, its text saying what the path is where it is no such file.
+    Raises OutsideError where it is in none, OSError, its text saying what the path is where it is no such file.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -34,7 +38,7 @@ def open_regular(path: str, below: Sequence[str] = ()) -> IO[bytes]:
         raise OSError(0, "is a directory" if stat.S_ISDIR(mode) else "is not a regular file")
     if below and not _is_below(path, descriptor, below):
         os.close(descriptor)
-        raise OSError(0, f"is in no directory of files_below: {', '.join(map(printable, below))}")
+        raise OutsideError(0, f"is in no directory of files_below: {', '.join(map(printable, below))}")
     return open(descriptor, "rb")
 
 

@@ -8,17 +8,33 @@ import gzip
 import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import IO
+from typing import IO, Any, NamedTuple
 
-from dnsbl_server.model.entry import ListFile
 from dnsbl_server.model.listing import Listing
-from dnsbl_server.model.problem import Place, Problems
+from dnsbl_server.model.problem import Problems
 from dnsbl_server.sources.entrytext import EntryText
 from dnsbl_server.sources.files import open_regular, reason_of
-from dnsbl_server.sources.listreader import MAX_LINE, Accept, ListReader, Sink
+from dnsbl_server.sources.listreader import MAX_LINE, Accept, ListReader, Reading, Sink
 from dnsbl_server.sources.plain import PlainReader
 
-FORMATS: Mapping[str, Callable[[Sink], ListReader]] = {"plain": PlainReader}
+
+class Format(NamedTuple):
+    """A format of list files, as a row of FORMATS.
+
+    make: its reader, from a sink and the options of the item; keys: what an item may say with a single value, each with
+    how that is parsed (ValueError); maps: what an item may say with a mapping, each with the keys of it, whose values
+    come as tuples of texts; check: raises ValueError for options that do not go together; is_raw: its reader takes the
+    bytes as they come, and not whole lines.
+    """
+
+    make: Callable[[Sink, Mapping[str, Any]], ListReader]
+    keys: Mapping[str, Callable[[str], Any]] = {}
+    maps: Mapping[str, tuple[str, ...]] = {}
+    check: Callable[[Mapping[str, Any]], None] = lambda options: None
+    is_raw: bool = False
+
+
+FORMATS: Mapping[str, Format] = {"plain": Format(lambda sink, options: PlainReader(sink))}
 
 # What a list file may have, unpacked. More is a mistake, or a trap: 18 MB of gzip can be 4 GiB of newlines.
 MAX_SIZE = 4 << 30
@@ -28,40 +44,47 @@ _BOM = b"\xef\xbb\xbf"
 
 
 def read_list_file(
-    path: str,
+    paths: Sequence[str],
     listing: Listing,
     problems: Problems,
     progress: Callable[[str, int], None],
     accept: Accept,
     text: EntryText,
-    make_reader: Callable[[Sink], ListReader] = FORMATS["plain"],
+    file_format: Format = FORMATS["plain"],
+    options: Mapping[str, Any] = {},
     below: Sequence[str] = (),
-) -> ListFile:
-    """Read a list file.
+    is_local: bool = True,
+) -> Reading:
+    """Read a list file, or several as one.
 
     listing: that of the list; progress: called with the path and the number of lines read, now and then; accept: asked
     whether something is taken, but not for all that is plain (see `Sink`); text: how entries of the list are read;
-    make_reader: the format, one of FORMATS; below: see `open_regular`.
+    file_format, options: what the item says; below: see `open_regular`; is_local: see `Sink.reading`.
     """
-    sink = Sink(path, listing, problems, accept, text)
-    reader = make_reader(sink)
+    sink = Sink(paths, listing, problems, accept, text)
+    reader = file_format.make(sink, options)
     number = 0
-    try:
-        for block in _blocks(path, problems, below):
-            if number + block.count(b"\n") > MAX_LINES:
-                problems.error(Place(path), "", f"more than {MAX_LINES:,} lines; split it into several files")
-                return sink.list_file()
-            number += reader.read(block if number else block.removeprefix(_BOM), number + 1)
-            progress(path, number)
-        reader.finish()
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        problems.error(Place(path, number + 1), "", f"the gzip data is damaged or cut short: {error}")
-    except OSError as error:
-        problems.error(Place(path), "", reason_of(error))
-    return sink.list_file()
+    for at, path in enumerate(paths):
+        if at:
+            sink.next_file(number)
+            reader.next_file()
+        before = number
+        try:
+            for block in _blocks(path, sink, below):
+                if number + block.count(b"\n") > MAX_LINES:
+                    sink.fail(0, f"more than {MAX_LINES:,} lines; split it into several files")
+                    break
+                number += reader.read(block.removeprefix(_BOM) if number == before else block, number + 1)
+                progress(path, number - before)
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            sink.fail(number + 1, f"the gzip data is damaged or cut short: {error}")
+        except OSError as error:
+            sink.fail(0, reason_of(error))
+    reader.finish()
+    return sink.reading(is_local)
 
 
-def _blocks(path: str, problems: Problems, below: Sequence[str]) -> Iterator[bytes]:
+def _blocks(path: str, sink: Sink, below: Sequence[str]) -> Iterator[bytes]:
     """The content of a file in blocks of whole lines; of a line that is much too long only the beginning."""
     with open_regular(path, below) as file:
         compressed = os.pread(file.fileno(), 2, 0) == b"\x1f\x8b"
@@ -71,7 +94,7 @@ def _blocks(path: str, problems: Problems, below: Sequence[str]) -> Iterator[byt
         while chunk := stream.read(_CHUNK):
             size += len(chunk)
             if size > MAX_SIZE:
-                problems.error(Place(path), "", f"unpacks to more than {MAX_SIZE >> 30} GiB")
+                sink.fail(0, f"unpacks to more than {MAX_SIZE >> 30} GiB")
                 return
             end = chunk.rfind(b"\n") + 1
             if len(rest) > MAX_LINE:

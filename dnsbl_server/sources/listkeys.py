@@ -4,8 +4,6 @@ Owns these keys and the rules between them. Whatever is wrong becomes a problem 
 goes on with a default. Knows no keys of zones and no formats of list files.
 """
 
-import os
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -25,12 +23,13 @@ from dnsbl_server.model.subject import Subjects
 from dnsbl_server.model.zone import BlockList
 from dnsbl_server.sources.document import Mapping, Node, Scalar
 from dnsbl_server.sources.entrytext import EntryText
-from dnsbl_server.sources.fields import Fields, NodeReader
-from dnsbl_server.sources.files import Signature, open_regular, reason_of, signature
+from dnsbl_server.sources.fields import Fields
+from dnsbl_server.sources.fileitem import PROVENANCE_KEYS, ItemReader
 from dnsbl_server.sources.listable import can_be_listed, warn_of_suffix
-from dnsbl_server.sources.listfile import read_list_file
+from dnsbl_server.sources.listsource import Source, Surroundings
 from dnsbl_server.sources.textsize import AnswerText, check_size, shown_size
 from dnsbl_server.sources.values import (
+    one_of,
     parse_bool,
     parse_code,
     parse_expiry,
@@ -43,44 +42,20 @@ from dnsbl_server.sources.values import (
 LIST_KEYS = (
     *("entries", "files", "code", "txt", "reason", "except"),
     *("subdomains", "public_suffixes", "hash", "encoding"),
+    *PROVENANCE_KEYS,
 )
 _ENTRY_KEYS = ("net", "domain", "reason", "code", "ttl", "listed", "expires")
 LONG_TTL = 604800
 MAX_CODES = 32  # of one listing; more make answers that no client expects
 _PROGRESS_EVERY = 20000
 
-# Called with a path and how many of its entries were read, now and then.
-Progress = Callable[[str, int], None]
 
-
-def _one_of(known: Iterable[str]) -> Callable[[str], str]:
-    """What parses one of some words."""
-    words = tuple(known)
-
-    def parse(text: str) -> str:
-        if text not in words:
-            raise ValueError(f"not one of {', '.join(words)}")
-        return text
-
-    return parse
-
-
-class ListKeysReader(NodeReader):
+class ListKeysReader(ItemReader):
     """Reads the lists of one zone file."""
 
-    def __init__(
-        self,
-        file: str,
-        problems: Problems,
-        progress: Progress,
-        sources: dict[str, Signature],
-        below: Sequence[str] = (),
-    ) -> None:
-        """sources: where each list file goes, as it was when it was opened; below: see `open_regular`."""
+    def __init__(self, file: str, problems: Problems, around: Surroundings) -> None:
         super().__init__(file, problems)
-        self._sources = sources
-        self._below = below
-        self._progress = progress
+        self._around = around
         self._listings: dict[Listing, Listing] = {}
         self._checked_texts: set[tuple[str, Listing, int]] = set()
 
@@ -103,10 +78,8 @@ class ListKeysReader(NodeReader):
         for node in self.items(fields, "entries"):
             self._entry(node, listing, answer_text, text, entries)
             if len(entries) % _PROGRESS_EVERY == 0 and entries:
-                self._progress(self.file, len(entries))
-        named: set[str] = set()
-        read = [self._list_file(node, listing, answer_text, text, named) for node in self.items(fields, "files")]
-        files = tuple(file for file in read if file is not None)
+                self._around.progress(self.file, len(entries))
+        files = self._files(fields, name, listing, answer_text, text)
         if not self.items(fields, "entries") and not self.items(fields, "files"):
             self.problems.warning(place or Place(self.file), "", "the list is empty")
         if own_text:
@@ -126,6 +99,7 @@ class ListKeysReader(NodeReader):
             exclusions=self.exclusions(fields, text),
             files=files,
             hashing=hashing,
+            provenance=self.provenance(fields),
             is_for_names=not {"hash", "subdomains", "public_suffixes"}.isdisjoint(fields) or "domain" in placeholders,
         )
 
@@ -140,8 +114,8 @@ class ListKeysReader(NodeReader):
         return placeholders
 
     def _hashing(self, fields: Fields) -> Hashing | None:
-        algorithm = self.one(fields, "hash", _one_of(ALGORITHMS), "")
-        encoding = self.one(fields, "encoding", _one_of(ALPHABETS), "hex")
+        algorithm = self.one(fields, "hash", one_of(ALGORITHMS), "")
+        encoding = self.one(fields, "encoding", one_of(ALPHABETS), "hex")
         if "encoding" in fields and "hash" not in fields:
             self.error(fields["encoding"][0], "is that of hashes; the list has no hash")
         if not algorithm:
@@ -237,33 +211,25 @@ class ListKeysReader(NodeReader):
         )
         return self._listings.setdefault(listing, listing)
 
-    def _list_file(
-        self, node: Node, listing: Listing, answer_text: AnswerText, text: EntryText, named: set[str]
-    ) -> ListFile | None:
-        path = self.value(node, self._parse_path)
-        if path is None:
-            return None
-        if path in named:
-            self.error(node, "this file is named twice in the list")
-            return None
-        named.add(path)
-        self._sources.setdefault(path, signature(path))
-        try:
-            open_regular(path, self._below).close()
-        except OSError as error:
-            self.error(node, reason_of(error))
-            return None
-        self._progress(path, 0)
-        before = len(self.problems)
-
-        def accept(what: Subjects, written: str, place: Place) -> bool:
-            return can_be_listed(what, written, place, self.problems)
-
-        file = read_list_file(path, listing, self.problems, self._progress, accept, text, below=self._below)
-        if not len(file) and len(self.problems) == before:
-            self.problems.warning(Place(path), "", "the list file has no entries")
-        self._check_texts_of_file(file, answer_text)
-        return file
+    def _files(
+        self, fields: Fields, name: str, listing: Listing, answer_text: AnswerText, text: EntryText
+    ) -> tuple[ListFile, ...]:
+        """What the list files and feeds of the list `name` list."""
+        named: set[tuple[str, str]] = set()
+        files = []
+        for node in self.items(fields, "files"):
+            item = self.file_item(node)
+            if item is None:
+                continue
+            if (item.name, item.reading) in named:
+                self.error(item.node, "this file is named twice in the list")
+                continue
+            named.add((item.name, item.reading))
+            file = Source(item, name, listing, text, self.at(item.node)).read(self._around, self.problems)
+            if file is not None:
+                self._check_texts_of_file(file, answer_text)
+                files.append(file)
+        return tuple(files)
 
     def _check_texts_of_file(self, file: ListFile, answer_text: AnswerText) -> None:
         """Check the texts of the listings that entries of a file have of their own, at the first line of each."""
@@ -275,13 +241,6 @@ class ListKeysReader(NodeReader):
                 if number in numbers:
                     line = file.entry(family, numbers.index(number), listing).line
                     self._report_size(Place(file.path, line), "", answer_text.size(listing, longest[family]))
-
-    def _parse_path(self, text: str) -> str:
-        if "\0" in text:
-            raise ValueError("not a file name")
-        path = os.path.join(os.path.dirname(self.file), text)
-        # What `..` means after a symbolic link, only the kernel knows.
-        return path if ".." in path.split("/") else os.path.normpath(path)
 
     def exclusions(self, fields: Fields, text: EntryText) -> tuple[Exclusion, ...]:
         """The nets and names under `except`."""

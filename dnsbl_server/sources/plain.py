@@ -24,6 +24,9 @@ class PlainReader:
         rules = (text.takes_nets, scopes_of(text), text.longest, hashes_of(text))
         return scan(block, line, MAX_LINE, columns, *rules, self._read_line)
 
+    def next_file(self) -> None:
+        """Every line stands for itself."""
+
     def finish(self) -> None:
         """Every line stands for itself: nothing is left to do."""
 

@@ -5,6 +5,7 @@ places; the caller adds the place to the error.
 """
 
 import re
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from ipaddress import IPv6Address
@@ -91,6 +92,18 @@ def parse_code(text: str) -> int:
     if code >> 8 == 0x7FFFFF:
         raise ValueError("127.255.255.0/24 is kept for errors: clients take it as a sign that the list is broken")
     return code
+
+
+def one_of(known: Iterable[str]) -> Callable[[str], str]:
+    """What parses one of some words."""
+    words = tuple(known)
+
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"not one of {', '.join(words)}")
+        return text
+
+    return parse
 
 
 def parse_bool(text: str) -> bool:

@@ -12,12 +12,15 @@ from dnsbl_server.dns.name import parse_name, parse_zone_name
 from dnsbl_server.model.apex import Apex, Soa
 from dnsbl_server.model.listing import DEFAULT_TTL
 from dnsbl_server.model.problem import Place, Problems
+from dnsbl_server.model.source import SourceState
 from dnsbl_server.model.zone import DEFAULT_NEGATIVE_TTL, BlockList, Zone
 from dnsbl_server.sources.document import MAX_SIZE, Node, Scalar, read_document
 from dnsbl_server.sources.entrytext import EntryText
 from dnsbl_server.sources.fields import Fields
 from dnsbl_server.sources.files import Signature, open_regular, read_at_most, reason_of, signature
-from dnsbl_server.sources.listkeys import LIST_KEYS, ListKeysReader, Progress
+from dnsbl_server.sources.kept import KeptVersions
+from dnsbl_server.sources.listkeys import LIST_KEYS, ListKeysReader
+from dnsbl_server.sources.listsource import Progress, Surroundings
 from dnsbl_server.sources.values import (
     parse_exchange,
     parse_ipv4,
@@ -36,17 +39,29 @@ class ZoneFile(NamedTuple):
     """What came of one zone file.
 
     zone: None where there is too little to make one; failed: whether it has an error and must not be served;
-    sources: the zone file and its list files, as they were when they were opened.
+    sources: the zone file and its list files, as they were when they were opened; states: of its list files and feeds.
     """
 
     path: str
     zone: Zone | None
     failed: bool
     sources: dict[str, Signature]
+    states: tuple[SourceState, ...] = ()
 
 
-def read_zone_file(path: str, problems: Problems, progress: Progress, below: Sequence[str] = ()) -> ZoneFile:
-    """Read one zone file, and the list files that it names; below: the directories that these may be in, none: any."""
+def read_zone_file(
+    path: str,
+    problems: Problems,
+    progress: Progress,
+    below: Sequence[str] = (),
+    kept: KeptVersions | None = None,
+    now: float = 0.0,
+) -> ZoneFile:
+    """Read one zone file, and the list files and feeds that it names.
+
+    below: the directories that list files may be in, none: any; kept: the last good versions of these, None where there
+    is no state directory; now: seconds since 1970.
+    """
     sources = {path: signature(path)}
     try:
         with open_regular(path) as stream:
@@ -60,10 +75,11 @@ def read_zone_file(path: str, problems: Problems, progress: Progress, below: Seq
     found = Problems()
     document = read_document(data, path, found)
     del data
-    reader = _ZoneReader(path, found, progress, sources, below)
-    zone = reader.zone(document) if document is not None else None
+    around = Surroundings(progress, now, below, kept, sources)
+    zone = _ZoneReader(path, found, around).zone(document) if document is not None else None
     problems.extend(found)
-    return ZoneFile(path, zone, bool(found.errors), sources)
+    problems.extend(around.noted)
+    return ZoneFile(path, zone, bool(found.errors), sources, tuple(around.states))
 
 
 def _identity(text: str) -> str:

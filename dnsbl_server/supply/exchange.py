@@ -8,9 +8,12 @@ tables.
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from dataclasses import fields as dataclass_fields
 from typing import TypeVar
 
+from dnsbl_server.model.feed import FeedSpec
 from dnsbl_server.model.problem import Place, Problem, Problems
+from dnsbl_server.model.source import SourceState
 from dnsbl_server.sources.files import Signature
 from dnsbl_server.supply.serial import ZoneVersion
 
@@ -19,6 +22,7 @@ T = TypeVar("T")
 Decoder = Callable[[object, str], T]
 
 _SIGNATURE_LENGTH = 5
+_STATE_FIELDS = tuple(each.name for each in dataclass_fields(SourceState))
 _PROGRESS, _TABLE, _REPORT = "progress", "table", "report"
 
 
@@ -32,13 +36,14 @@ class Job:
 
     files: zone files to load; served: the zones in service, name to zone file, with which the new ones must agree;
     versions: the last one of every zone that was in service since the start, by zone; files_below: the directories that
-    list files may be in, none: any.
+    list files may be in, none: any; state: the state directory, empty where there is none.
     """
 
     files: tuple[str, ...]
     served: Mapping[str, str]
     versions: Mapping[str, ZoneVersion]
     files_below: tuple[str, ...] = ()
+    state: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,26 +72,32 @@ class ReportNotice:
 
 @dataclass(frozen=True)
 class Report:
-    """How a load went. sources: for every zone file, the files it was or would have been made from."""
+    """How a load went.
+
+    sources: for every zone file, the files it was or would have been made from; states: for every zone file, those of
+    its list files and feeds.
+    """
 
     problems: Problems
     sources: Mapping[str, Mapping[str, Signature]]
+    states: Mapping[str, tuple[SourceState, ...]]
 
 
 def encode_job(job: Job) -> bytes:
     """A job as bytes."""
     fields = {"files": job.files, "served": dict(job.served), "versions": dict(job.versions)}
-    return json.dumps({**fields, "files_below": job.files_below}).encode()
+    return json.dumps({**fields, "files_below": job.files_below, "state": job.state}).encode()
 
 
 def decode_job(data: bytes) -> Job:
     """A job from bytes. Raises ExchangeError."""
-    fields = _object(_parse(data, "job"), "job", ("files", "served", "versions", "files_below"))
+    fields = _object(_parse(data, "job"), "job", ("files", "served", "versions", "files_below", "state"))
     return Job(
         files=_array_of(_text)(fields["files"], "job.files"),
         served=_map_of(_text)(fields["served"], "job.served"),
         versions=_map_of(_version)(fields["versions"], "job.versions"),
         files_below=_array_of(_text)(fields["files_below"], "job.files_below"),
+        state=_text(fields["state"], "job.state"),
     )
 
 
@@ -133,18 +144,24 @@ def encode_report(report: Report) -> bytes:
         for each in report.problems
     ]
     sources = {file: dict(each) for file, each in report.sources.items()}
-    return json.dumps({"problems": problems, "left_out": report.problems.left_out, "sources": sources}).encode()
+    states = {file: [asdict(state) for state in each] for file, each in report.states.items()}
+    parts = {"problems": problems, "left_out": report.problems.left_out, "sources": sources, "states": states}
+    return json.dumps(parts).encode()
 
 
 def decode_report(data: bytes) -> Report:
     """A report from bytes. Raises ExchangeError."""
-    fields = _object(_parse(data, "report"), "report", ("problems", "left_out", "sources"))
+    fields = _object(_parse(data, "report"), "report", ("problems", "left_out", "sources", "states"))
     problems = Problems()
     for problem in _array_of(_problem)(fields["problems"], "report.problems"):
         problems.add(problem)
     for file, count in _map_of(_count)(fields["left_out"], "report.left_out").items():
         problems.leave_out(file, count)
-    return Report(problems, _map_of(_map_of(_signature))(fields["sources"], "report.sources"))
+    return Report(
+        problems=problems,
+        sources=_map_of(_map_of(_signature))(fields["sources"], "report.sources"),
+        states=_map_of(_array_of(_state))(fields["states"], "report.states"),
+    )
 
 
 def _parse(data: bytes, what: str) -> object:
@@ -211,6 +228,40 @@ def _count(value: object, field: str) -> int:
     if number < 0:
         raise ExchangeError(f"{field}: less than 0")
     return number
+
+
+def _seconds(value: object, field: str) -> float:
+    """A time in seconds since 1970."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+        raise ExchangeError(f"{field}: not a time")
+    return float(value)
+
+
+def _state(value: object, field: str) -> SourceState:
+    """The state of a list file or feed."""
+    fields = _object(value, field, _STATE_FIELDS)
+    return SourceState(
+        list=_text(fields["list"], f"{field}.list"),
+        source=_text(fields["source"], f"{field}.source"),
+        timestamp=_seconds(fields["timestamp"], f"{field}.timestamp"),
+        entries=_count(fields["entries"], f"{field}.entries"),
+        skipped=_count(fields["skipped"], f"{field}.skipped"),
+        held_back=_text(fields["held_back"], f"{field}.held_back"),
+        due=_seconds(fields["due"], f"{field}.due"),
+        feed=_feed(fields["feed"], f"{field}.feed"),
+    )
+
+
+def _feed(value: object, field: str) -> FeedSpec | None:
+    """What is fetched; null for a list file."""
+    if value is None:
+        return None
+    fields = _object(value, field, ("url", "every", "secret"))
+    return FeedSpec(
+        url=_text(fields["url"], f"{field}.url"),
+        every=_count(fields["every"], f"{field}.every"),
+        secret=_text(fields["secret"], f"{field}.secret"),
+    )
 
 
 def _version(value: object, field: str) -> ZoneVersion:

@@ -16,9 +16,11 @@ from dnsbl_server.dns.name import labels_of
 from dnsbl_server.dns.reversed import parse_reversed
 from dnsbl_server.model.domain import INVALID, TEST
 from dnsbl_server.model.problem import Place, Problems
+from dnsbl_server.model.source import SourceState
 from dnsbl_server.model.zone import Zone
 from dnsbl_server.sources.files import Signature, signature
-from dnsbl_server.sources.listkeys import Progress
+from dnsbl_server.sources.kept import KeptVersions
+from dnsbl_server.sources.listsource import Progress
 from dnsbl_server.sources.zonefile import ZoneFile, read_zone_file
 from dnsbl_server.supply.serial import ZoneVersion, next_serial, serial_at
 from dnsbl_server.supply.way import stand_in, steps_to
@@ -29,6 +31,10 @@ from dnsbl_server.table.table import ZoneTable
 _READ_ATTEMPTS = 5
 _READ_PAUSE = 0.1
 _CHANGED = 4  # in a signature: when the file was changed, renamed or linked, in nanoseconds
+
+
+# Reads a zone file.
+_Read = Callable[[str, Problems, Progress], ZoneFile]
 
 
 class CompiledZone(NamedTuple):
@@ -43,13 +49,20 @@ class LoadResult(NamedTuple):
     """What came of a load.
 
     zones: the good ones, by zone file; sources: for every zone file, the files it was or would have been made from;
-    starved: the zone files for which there was not enough memory.
+    states: for every zone file, those of its list files and feeds; starved: the zone files for which there was not
+    enough memory.
     """
 
     zones: dict[str, CompiledZone]
     problems: Problems
     sources: dict[str, dict[str, Signature]]
+    states: dict[str, tuple[SourceState, ...]]
     starved: tuple[str, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all zone files are good."""
+        return len(self.zones) == len(self.sources)
 
 
 def load_zones(
@@ -59,16 +72,22 @@ def load_zones(
     served: Mapping[str, str] | None = None,
     previous: Mapping[str, ZoneVersion] | None = None,
     files_below: Sequence[str] = (),
+    kept: KeptVersions | None = None,
 ) -> LoadResult:
     """Read, check and compile zone files.
 
     now: seconds since 1970; served: the zones that are in service, name to zone file, with which the new ones must
     agree; previous: the last version of every zone that was in service since the start; files_below: the directories
-    that list files may be in, none: any.
+    that list files may be in, none: any; kept: the last good versions of list files and feeds, None where there is no
+    state directory.
     """
     problems = Problems()
     starved: list[str] = []
-    read = {file: _read_or_refuse(file, problems, progress, starved, files_below) for file in files}
+
+    def read_file(path: str, found: Problems, note: Progress) -> ZoneFile:
+        return read_zone_file(path, found, note, files_below, kept, now)
+
+    read = {file: _read_or_refuse(file, problems, progress, starved, read_file) for file in files}
     owners = _owners(read, served or {}, problems)
     neighbours = _Neighbours(owners, read)
     # Many files are in one directory.
@@ -108,12 +127,11 @@ def load_zones(
             )
     _warn_of_hidden_names(zones.values(), owners, problems)
     sources = {file: zone_file.sources for file, zone_file in read.items()}
-    return LoadResult(zones, problems, sources, tuple(starved))
+    states = {file: zone_file.states for file, zone_file in read.items()}
+    return LoadResult(zones, problems, sources, states, tuple(starved))
 
 
-def _read_or_refuse(
-    file: str, problems: Problems, progress: Progress, starved: list[str], below: Sequence[str]
-) -> ZoneFile:
+def _read_or_refuse(file: str, problems: Problems, progress: Progress, starved: list[str], read: _Read) -> ZoneFile:
     """Read a zone file; one that the reader cannot take must not keep the others from being loaded."""
     sources = {file: signature(file)}
 
@@ -124,7 +142,7 @@ def _read_or_refuse(
 
     try:
         note(file, 0)
-        return _read_settled(file, problems, note, below)
+        return _read_settled(file, problems, note, read)
     except Exception as error:
         if isinstance(error, MemoryError):
             starved.append(file)
@@ -138,13 +156,13 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _read_settled(file: str, problems: Problems, progress: Progress, below: Sequence[str]) -> ZoneFile:
+def _read_settled(file: str, problems: Problems, progress: Progress, read: _Read) -> ZoneFile:
     """Read a zone file, again when it or a list file changed meanwhile: half a file can be a valid one."""
     for attempt in range(_READ_ATTEMPTS):
         if attempt:
             time.sleep(_READ_PAUSE)
         found = Problems()
-        zone_file = read_zone_file(file, found, progress, below)
+        zone_file = read(file, found, progress)
         if all(signature(source) == known for source, known in zone_file.sources.items()):
             break
     else:

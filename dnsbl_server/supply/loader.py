@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from dnsbl_server.sources.files import signature
+from dnsbl_server.sources.kept import KeptVersions
 from dnsbl_server.supply.exchange import (
     Job,
     ProgressNotice,
@@ -65,7 +66,7 @@ def _load_and_send(job: Job, server: socket.socket) -> None:
             at = path if path in zone_files else at
             server.send(encode_notice(ProgressNotice(at, path, signature(path))))
 
-    result = load_zones(job.files, time.time(), tell, job.served, job.versions, job.files_below)
+    result = load_zones(job.files, time.time(), tell, job.served, job.versions, job.files_below, _kept(job))
     for file in result.starved:
         if len(job.files) > 1:
             # By itself it may have memory enough.
@@ -73,7 +74,11 @@ def _load_and_send(job: Job, server: socket.socket) -> None:
             raise MemoryError
     for file, zone in result.zones.items():
         _send(server, TableNotice(file), zone.compiled.table)
-    _send(server, ReportNotice(), encode_report(Report(result.problems, result.sources)))
+    _send(server, ReportNotice(), encode_report(Report(result.problems, result.sources, result.states)))
+
+
+def _kept(job: Job) -> KeptVersions | None:
+    return KeptVersions(job.state, may_write=True) if job.state else None
 
 
 def _send(server: socket.socket, notice: TableNotice | ReportNotice, content: bytes) -> None:

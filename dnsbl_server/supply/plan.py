@@ -23,8 +23,8 @@ What is taken out of service:
     that is not what it was, a directory that has become a file or a file that has become a directory. It says nothing
     of the files of other paths.
 When the next look is due:
-10. after the pause between two looks, or when the first load for an expiry or of a file that failed its loader is due
-    (rules 4, 5 and 17), whatever comes first. Hints of changes and requests bring further looks.
+10. after the pause between two looks, or when the first load for an expiry, for a source or of a file that failed its
+    loader is due (rules 4, 5, 17 and 19), whatever comes first. Hints of changes and requests bring further looks.
 After a load that failed as a whole, before the loader was at any zone file:
 11. the next try comes after the first delay, and after each further failure twice as late, up to the longest;
 12. until then hints change nothing, and a request brings the try at once;
@@ -39,6 +39,9 @@ After a loader that failed in its work (killed, out of memory or time, or talkin
     CRASH_DELAY_MAX, and none shorter than EXPIRY_SHARE times as long as the failed load took; and not for rule 7. One
     that failed at a time that has not come yet, when the clock was ahead, is due at the next look;
 18. until it succeeds it has a loader of its own, after all others.
+Because of its list files and feeds:
+19. one that is to be read again at a time, though none of its files may have changed by then: a list file seemed half
+    written, or a feed becomes stale (SOURCE). There is one load for each such time, and rule 5 holds for it too.
 """
 
 import os.path
@@ -68,6 +71,7 @@ class Reason(Enum):
     CLOCK = auto()
     FAILED = auto()
     RETRY = auto()
+    SOURCE = auto()
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,8 @@ class KnownFile:
 
     sources: the files it was made from, and their versions; has_succeeded: whether its last load did; made_at: as of
     when the table in service was made, 0 where there is none; next_expiry: when the next entry of that table expires, 0
-    is never; tried_at: of the last load for rule 4 or 6; not_before: no load for an expiry until then (rule 5);
+    is never; source_due: when it is to be read again because of a source, 0 is never (rule 19); tried_at: of the last
+    load for rule 4, 6 or 19; not_before: no load for an expiry until then (rule 5);
     crashes: how many of its loaders failed in a row, crashed_at: when the last one did, retry_at: when it is due then
     (rule 17).
     """
@@ -85,6 +90,7 @@ class KnownFile:
     has_succeeded: bool
     made_at: float = 0.0
     next_expiry: float = 0.0
+    source_due: float = 0.0
     tried_at: float = 0.0
     not_before: float = 0.0
     crashes: int = 0
@@ -100,6 +106,11 @@ class KnownFile:
     def expiry_due(self) -> float | None:
         """When a load for an expired entry is due (rules 4 and 5); None is never."""
         return max(self.next_expiry, self.not_before) if self.next_expiry > self.tried_at else None
+
+    @property
+    def source_load_due(self) -> float | None:
+        """When a load because of a source is due (rules 19 and 5); None is never."""
+        return max(self.source_due, self.not_before) if self.source_due > self.tried_at else None
 
 
 @dataclass(frozen=True)
@@ -133,11 +144,13 @@ class Plan:
     @property
     def due(self) -> tuple[str, ...]:
         """The files that are loaded because of the time, whether or not also for another reason."""
-        return tuple(path for path, reasons in self.load.items() if reasons & {Reason.EXPIRED, Reason.CLOCK})
+        return tuple(
+            path for path, reasons in self.load.items() if reasons & {Reason.EXPIRED, Reason.CLOCK, Reason.SOURCE}
+        )
 
 
 def plan(known: Mapping[str, KnownFile], look: Look, now: float, is_forced: bool = False) -> Plan:
-    """What to load and what is gone (rules 1 to 9 and 17). known: by zone file; now: seconds since 1970."""
+    """What to load and what is gone (rules 1 to 9, 17 and 19). known: by zone file; now: seconds since 1970."""
     files, kept = _present(known, look)
     gone = tuple(path for path in known if path not in files)
     load = {path: _reasons(known.get(path), look.versions, now, is_forced) for path in files}
@@ -177,6 +190,8 @@ def _reasons(file: KnownFile | None, versions: Mapping[str, Signature], now: flo
         reasons.add(Reason.CHANGED)
     if file.expiry_due is not None and file.expiry_due <= now:
         reasons.add(Reason.EXPIRED)
+    if file.source_load_due is not None and file.source_load_due <= now:
+        reasons.add(Reason.SOURCE)
     if file.has_succeeded and file.made_at > now:
         reasons.add(Reason.CLOCK)
     if file.retry_due is not None and not file.crashed_at <= now < file.retry_due:
@@ -185,7 +200,7 @@ def _reasons(file: KnownFile | None, versions: Mapping[str, Signature], now: flo
 
 
 def after_due_load(file: KnownFile, planned_at: float, duration: float) -> KnownFile:
-    """What is known of a file once a load for rule 4 or 6 has ended (rules 4 and 5). duration: seconds it took."""
+    """What is known of a file once a load for rule 4, 6 or 19 has ended (rules 4 and 5). duration: seconds it took."""
     return replace(file, tried_at=planned_at, not_before=planned_at + EXPIRY_SHARE * duration)
 
 
@@ -220,8 +235,8 @@ def batches_after(batch: Sequence[str], suspect: str, failures: int) -> list[tup
 
 def seconds_to_next_look(known: Mapping[str, KnownFile], now: float, pause: float) -> float:
     """How long until the next look is due (rule 10). pause: seconds between two looks."""
-    due = [at - now for file in known.values() for at in (file.expiry_due, file.retry_due) if at is not None]
-    return max(0.0, min([pause, *due]))
+    times = (at for file in known.values() for at in (file.expiry_due, file.source_load_due, file.retry_due))
+    return max(0.0, min([pause, *(at - now for at in times if at is not None)]))
 
 
 @dataclass(frozen=True)

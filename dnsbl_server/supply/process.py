@@ -28,6 +28,7 @@ from io import FileIO
 from pathlib import Path
 
 from dnsbl_server.model.problem import Problems, printable
+from dnsbl_server.model.source import SourceState
 from dnsbl_server.sources.files import Signature, reason_of
 from dnsbl_server.supply._mapping import map_memory
 from dnsbl_server.supply.exchange import (
@@ -90,6 +91,7 @@ class Delivery:
     tables: tuple[SealedTable, ...]
     problems: Problems
     sources: dict[str, dict[str, Signature]]
+    states: Mapping[str, tuple[SourceState, ...]]
 
 
 class _Course:
@@ -258,7 +260,7 @@ def _receive(job: Job, before: Mapping[str, ZoneTable], ours: socket.socket, cou
                 report = decode_report(read_sealed(memory, _MAX_REPORT))
                 checks.check_report(report)
                 sources = {file: dict(each) for file, each in report.sources.items()}
-                return Delivery(tuple(tables), report.problems, sources)
+                return Delivery(tuple(tables), report.problems, sources, report.states)
             table = _open_table(memory)
             checks.check_table(notice.file, table.info.zone)
             tables.append(SealedTable(notice.file, table, *table.changes_since(before.get(table.info.zone))))
@@ -324,8 +326,9 @@ class _Checks:
 
     def check_report(self, report: Report) -> None:
         """Refuse a report of other files."""
-        if report.sources.keys() != self._files:
-            raise ExchangeError("report.sources: not those of the files of the job")
+        for field, files in (("sources", report.sources.keys()), ("states", report.states.keys())):
+            if files != self._files:
+                raise ExchangeError(f"report.{field}: not those of the files of the job")
 
 
 def _describe_end(status: int | None, last_line: str) -> str:

@@ -14,7 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, ParamSpec, Protocol, TypeVar
 
+from dnsbl_server.model.feed import FeedSpec
 from dnsbl_server.model.problem import Place, Problems, printable
+from dnsbl_server.model.source import SourceState
 from dnsbl_server.sources.files import Signature, signature
 from dnsbl_server.supply.background import in_background
 from dnsbl_server.supply.exchange import Job
@@ -81,14 +83,20 @@ class Reloader:
         loader: LoaderProcess,
         poll: float,
         on_request: Callable[[bool], None] = lambda has_begun: None,
+        on_feeds: Callable[[Sequence[FeedSpec]], None] = lambda feeds: None,
         files_below: tuple[str, ...] = (),
         backoff: Backoff = RETRY,
     ) -> None:
         """paths: zone files and directories; poll: seconds between two looks that nothing else asked for; on_request:
-        called with True when a load of everything begins, and with False when it has ended; files_below: the
+        called with True when a load of everything begins, and with False when it has ended; on_feeds: called with
+        the feeds of all zone files, now and then, in the event loop; files_below: the
         directories that list files may be in, none: any.
         """
+        self._state = ""
         self._on_request = on_request
+        self._on_feeds = on_feeds
+        # Of each zone file, as it was read last, whether it is served or not.
+        self._sources: dict[str, tuple[SourceState, ...]] = {}
         self._paths = paths
         self._service = service
         self._loader = loader
@@ -106,6 +114,11 @@ class Reloader:
         # By zone file. Replaced as a whole, so that other threads may read it.
         self.statuses: Mapping[str, ZoneStatus] = {}
 
+    @property
+    def feeds(self) -> tuple[FeedSpec, ...]:
+        """The feeds of all zone files."""
+        return tuple(each.feed for states in self._sources.values() for each in states if each.feed)
+
     def request(self) -> None:
         """Load everything again, whether it seems changed or not."""
         self._is_requested = True
@@ -114,8 +127,12 @@ class Reloader:
     def _hint(self) -> None:
         self._wake.set()
 
-    async def start(self) -> Problems:
-        """The first load. With any error in the problems, nothing is in service. Raises LoaderError."""
+    async def start(self, state: str = "") -> Problems:
+        """The first load; what keeps the zones from being served, or nothing. Raises LoaderError.
+
+        With anything in it, nothing is in service. state: the state directory, empty where there is none.
+        """
+        self._state = state
         problems = Problems()
         files = await self._look_in_background(find_zone_files, self._paths, problems)
         if problems.errors:
@@ -123,10 +140,12 @@ class Reloader:
         steps = [step async for step in self._load(files)]
         for step in steps:
             problems.extend(step.delivery.problems)
-        if not problems.errors:
+        if all(len(step.delivery.tables) == len(step.files) for step in steps):
             for step in steps:
                 await in_background(self._take, step)
             self._watcher.watch(await self._look_in_background(self._directories))
+            self._on_feeds(self.feeds)
+            return Problems()
         return problems
 
     async def run(self) -> None:
@@ -222,12 +241,14 @@ class Reloader:
             async for step in self._load(list(todo.load), gone, look.versions):
                 await in_background(self._take, step, gone)
                 gone = ()
+                self._on_feeds(self.feeds)
         finally:
             for path in todo.due:
                 if path in self._known:
                     self._known[path] = after_due_load(self._known[path], planned_at, time.monotonic() - started)
         if gone:
-            await in_background(self._take, _Step((), Delivery((), Problems(), {}), started), gone)
+            await in_background(self._take, _Step((), Delivery((), Problems(), {}, {}), started), gone)
+            self._on_feeds(self.feeds)
 
     async def _load(
         self, files: list[str], gone: Sequence[str] = (), versions: Mapping[str, Signature] | None = None
@@ -260,7 +281,7 @@ class Reloader:
     def _job(self, files: Sequence[str], gone: Sequence[str]) -> Job:
         left = set(gone)
         served = {status.name: path for path, status in self.statuses.items() if status.table and path not in left}
-        return Job(tuple(files), served, self._versions, self._files_below)
+        return Job(tuple(files), served, self._versions, self._files_below, self._state)
 
     def _failed(self, path: str, failure: LoaderWorkError, versions: Mapping[str, Signature]) -> Delivery:
         """What there is of a file whose loader failed (rule 16)."""
@@ -268,7 +289,7 @@ class Reloader:
         problems.error(Place(path), "", f"cannot be loaded: {failure}")
         known = self._known[path].sources if path in self._known else {}
         sources = {source: versions.get(source) for source in known} | dict(failure.sources)
-        return Delivery((), problems, {path: sources})
+        return Delivery((), problems, {path: sources}, {path: ()})
 
     def _note_failure(self, files: Sequence[str]) -> None:
         """Note that a load has failed of which nothing was learned."""
@@ -295,7 +316,8 @@ class Reloader:
             if path in tables:
                 counts = old.successes + 1, old.failures
                 newest = _newest(step.delivery.sources[path].values())
-                after[path] = ZoneStatus(tables[path], time.time(), duration, *counts, True, newest)
+                states = step.delivery.states[path]
+                after[path] = ZoneStatus(tables[path], time.time(), duration, *counts, True, newest, states)
             else:
                 after[path] = replace(old, failures=old.failures + 1, last_succeeded=False)
         if tables or left:
@@ -305,6 +327,9 @@ class Reloader:
             info = table.table.info
             self._versions[info.zone] = ZoneVersion(info.serial, info.digest)
         known = {path: file for path, file in self._known.items() if path not in left}
+        sources = {path: states for path, states in self._sources.items() if path not in left}
+        # A loader that failed has read none.
+        self._sources = sources if step.has_crashed else sources | dict(step.delivery.states)
         self._known = known | {path: self._know(path, step, duration) for path in step.files}
         for problem in step.delivery.problems:
             log.log(logging.WARNING if problem.warning else logging.ERROR, "%s", problem)
@@ -321,7 +346,8 @@ class Reloader:
             log.info("%s: tried again in %.0f s, or once it changes", printable(path), file.retry_at - time.time())
             return file
         status = self.statuses[path]
-        file = replace(file, sources=sources, has_succeeded=status.last_succeeded, crashes=0)
+        due = min((state.due for state in step.delivery.states[path] if state.due), default=0.0)
+        file = replace(file, sources=sources, has_succeeded=status.last_succeeded, crashes=0, source_due=due)
         if status.table is None:
             return file
         info = status.table.table.info

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from dnsbl_server.model.listing import format_time
 from dnsbl_server.model.problem import printable
+from dnsbl_server.model.source import SourceState
 from dnsbl_server.supply.process import SealedTable
 
 log = logging.getLogger(__name__)
@@ -21,7 +22,8 @@ class ZoneStatus:
     """The state of a zone, or of a zone file that never loaded.
 
     loaded_at: seconds since 1970; duration: of the last good load, in seconds; successes, failures: loads so
-    far; newest_source: when the newest of the files in service was written by its own account, in seconds since 1970.
+    far; newest_source: when the newest of the files in service was written by its own account, in seconds since 1970;
+    sources: the list files and feeds of the table.
     """
 
     table: SealedTable | None = None
@@ -31,6 +33,7 @@ class ZoneStatus:
     failures: int = 0
     last_succeeded: bool = False
     newest_source: float = 0.0
+    sources: tuple[SourceState, ...] = ()
 
     @property
     def name(self) -> str:
