@@ -120,7 +120,7 @@ def check(path: Path, seen: Counter[str]) -> None:
     """Read a file. Raises whatever it should not, AssertionError where the invariant does not hold."""
     problems = Problems()
     if path.suffix == ".txt":
-        read_list_file(str(path), _LISTING, problems, lambda *_: None, lambda *_: True, EntryText("bl.example.org"))
+        read_list_file([str(path)], _LISTING, problems, lambda *_: None, lambda *_: True, EntryText("bl.example.org"))
     else:
         result = read_zone_file(str(path), problems, lambda *_: None)
         assert result.failed == bool(problems.errors)

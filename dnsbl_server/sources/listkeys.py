@@ -239,8 +239,11 @@ class ListKeysReader(ItemReader):
                 continue
             for family, numbers in file.numbers.items():
                 if number in numbers:
-                    line = file.entry(family, numbers.index(number), listing).line
-                    self._report_size(Place(file.path, line), "", answer_text.size(listing, longest[family]))
+                    place = file.entry(family, numbers.index(number), listing).place
+                    found = check_size(answer_text.size(listing, longest[family]))
+                    if found is not None:
+                        # Never an error: one line of a list file must not keep its zone from being loaded.
+                        self._around.noted.warning(place, "", found[0])
 
     def exclusions(self, fields: Fields, text: EntryText) -> tuple[Exclusion, ...]:
         """The nets and names under `except`."""

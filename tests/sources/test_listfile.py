@@ -16,7 +16,7 @@ from dnsbl_server.sources import listfile
 from dnsbl_server.sources.entrytext import EntryText
 from dnsbl_server.sources.listfile import read_list_file
 from dnsbl_server.sources.listreader import MAX_LINE
-from tests.annotated import AnnotatedReader
+from tests.annotated import ANNOTATED
 from tests.sources.test_plain import BAD, GOOD, Line, single
 
 TEXT = EntryText("bl.example.org")
@@ -33,7 +33,7 @@ def _all(net: Subjects, text: str, place: Place) -> bool:
 
 def _read(path: Path) -> tuple[list[Line], list[str]]:
     problems = Problems()
-    file = read_list_file(str(path), LISTING, problems, _quiet, _all, TEXT)
+    file = read_list_file([str(path)], LISTING, problems, _quiet, _all, TEXT).file
     entries = list(file.entries(LISTING))
     assert len(file) == len(entries)
     assert {(entry.file, entry.column) for entry in entries} <= {(str(path), 0)}
@@ -155,7 +155,7 @@ def test_progress_tells_how_many_lines_were_read(tmp_path: Path, monkeypatch: py
     path = tmp_path / "list"
     path.write_bytes(b"192.0.2.1\n" * 10)
     told: list[tuple[str, int]] = []
-    read_list_file(str(path), LISTING, Problems(), lambda path, count: told.append((path, count)), _all, TEXT)
+    read_list_file([str(path)], LISTING, Problems(), lambda path, count: told.append((path, count)), _all, TEXT)
     counts = [count for _, count in told]
     assert {file for file, _ in told} == {str(path)}
     assert counts == sorted(counts)
@@ -179,7 +179,7 @@ def test_a_format_is_read_by_its_reader(tmp_path: Path, monkeypatch: pytest.Monk
     path = tmp_path / "list"
     path.write_bytes(b"192.0.2.0/24\n192.0.2.7 | spam | 127.0.0.3 | 60 | -\n!192.0.2.9\nend 3")
     problems = Problems()
-    file = read_list_file(str(path), LISTING, problems, _quiet, _all, TEXT, AnnotatedReader)
+    file = read_list_file([str(path)], LISTING, problems, _quiet, _all, TEXT, ANNOTATED).file
     assert not list(problems)
     own = Listing((0x7F000003,), "spam", 60)
     assert [(each.text, each.line, each.listing) for each in file.entries(LISTING)] == [
@@ -189,5 +189,5 @@ def test_a_format_is_read_by_its_reader(tmp_path: Path, monkeypatch: pytest.Monk
     assert [str(file.exclusion(4, row).place) for row in range(len(file.excluded[4]))] == [f"{path}:3"]
     # A reader can say at the end that something is missing.
     path.write_bytes(b"192.0.2.0/24\n")
-    read_list_file(str(path), LISTING, problems, _quiet, _all, TEXT, AnnotatedReader)
-    assert [str(problem) for problem in problems] == [f"{path}:1: the last line is missing"]
+    reading = read_list_file([str(path)], LISTING, problems, _quiet, _all, TEXT, ANNOTATED)
+    assert reading.verdict == "the last line is missing"

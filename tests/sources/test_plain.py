@@ -10,7 +10,7 @@ from dnsbl_server.model.listing import Listing
 from dnsbl_server.model.problem import Place, Problems
 from dnsbl_server.model.subject import Subjects
 from dnsbl_server.sources.entrytext import EntryText
-from dnsbl_server.sources.listreader import MAX_BAD_LINES, MAX_LINE, Accept, Sink
+from dnsbl_server.sources.listreader import MAX_LINE, MAX_SHOWN, Accept, Sink
 from dnsbl_server.sources.plain import PlainReader
 
 A = int(IPv4Address("192.0.2.1"))
@@ -24,11 +24,11 @@ def single(number: int) -> Line:
 
 
 def read(data: bytes, problems: Problems, accept: Accept = lambda net, text, place: True) -> ListFile:
-    sink = Sink("list", LISTING, problems, accept, EntryText("bl.example.org"))
+    sink = Sink(["list"], LISTING, problems, accept, EntryText("bl.example.org"))
     reader = PlainReader(sink)
     assert reader.read(data, 1) == data.count(b"\n") + bool(data and not data.endswith(b"\n"))
     reader.finish()
-    return sink.list_file()
+    return sink.reading().file
 
 
 def lines_and_problems(data: bytes) -> tuple[list[Line], list[str]]:
@@ -113,7 +113,7 @@ def test_a_web_page_in_place_of_a_list_is_refused_line_by_line() -> None:
 def test_a_list_of_rubbish_does_not_fill_the_memory() -> None:
     lines, problems = lines_and_problems(b"rubbish\n" * 5_000)
     assert lines == []
-    assert len(problems) == MAX_BAD_LINES + 1
+    assert len(problems) == MAX_SHOWN + 1
     assert problems[-1].endswith("and 4,995 more lines that cannot be read")
 
 
