@@ -17,7 +17,6 @@ from dnsbl_server.dns.name import parse_domain
 from dnsbl_server.explain import Asked
 from dnsbl_server.model.address import parse_address
 from dnsbl_server.model.problem import Problems
-from dnsbl_server.sources.files import Signature
 from dnsbl_server.supply.load import LoadResult, load_zones
 from dnsbl_server.supply.paths import find_zone_files
 from dnsbl_server.supply.state import kept_in
@@ -81,6 +80,8 @@ def load_paths(paths: tuple[str, ...], files_below: tuple[str, ...], state: str 
     with Progress() as progress:
         result = load_zones(files, time.time(), progress, files_below=files_below, kept=kept_in(state))
     # A path that means no zone file is one that could not be loaded.
-    sources: dict[str, dict[str, Signature]] = {problem.place.file: {} for problem in problems} | result.sources
+    sources = dict(result.sources)
+    for problem in problems:
+        sources.setdefault(problem.place.file, {})
     problems.extend(result.problems)
     return result._replace(problems=problems, sources=sources)

@@ -225,7 +225,9 @@ class ListKeysReader(ItemReader):
                 self.error(item.node, "this file is named twice in the list")
                 continue
             named.add((item.name, item.reading))
-            file = Source(item, name, listing, text, self.at(item.node)).read(self._around, self.problems)
+            written = item.node.text if isinstance(item.node, Scalar) else ""
+            source = Source(item, name, listing, text, self.at(item.node), written)
+            file = source.read(self._around, self.problems)
             if file is not None:
                 self._check_texts_of_file(file, answer_text)
                 files.append(file)

@@ -17,7 +17,7 @@ from dnsbl_server.sources.entrytext import EntryText
 from dnsbl_server.sources.listfile import read_list_file
 from dnsbl_server.sources.listreader import MAX_LINE
 from tests.annotated import ANNOTATED
-from tests.sources.test_plain import BAD, GOOD, Line, single
+from tests.sources.test_plain import BAD, GOOD, Line, said, single
 
 TEXT = EntryText("bl.example.org")
 LISTING = Listing((0x7F000002,), "", 300)
@@ -33,12 +33,14 @@ def _all(net: Subjects, text: str, place: Place) -> bool:
 
 def _read(path: Path) -> tuple[list[Line], list[str]]:
     problems = Problems()
-    file = read_list_file([str(path)], LISTING, problems, _quiet, _all, TEXT).file
+    reading = read_list_file([str(path)], LISTING, problems, _quiet, _all, TEXT)
+    file = reading.file
     entries = list(file.entries(LISTING))
     assert len(file) == len(entries)
     assert {(entry.file, entry.column) for entry in entries} <= {(str(path), 0)}
     lines = [(*entry.what, entry.line) if isinstance(entry.what, Net) else (0, 0, 0, entry.line) for entry in entries]
-    return lines, [str(problem).removeprefix(str(path) + ":").strip() for problem in problems]
+    failed = [reading.verdict] if reading.verdict and not reading.is_empty and " lines " not in reading.verdict else []
+    return lines, failed + [said(problem).removeprefix(str(path) + ":").strip() for problem in problems]
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 7, 1 << 20])
@@ -73,8 +75,8 @@ def test_each_bad_line_is_a_problem_with_its_number(
         assert found[0].startswith("1:1: xxx")
         return
     assert len(found) == len(problems)
-    for said, expected in zip(sorted(found), sorted(problems), strict=True):
-        assert said.startswith(expected)
+    for each, expected in zip(sorted(found), sorted(problems), strict=True):
+        assert each.startswith(expected)
 
 
 PACKED = gzip.compress(b"192.0.2.1\n" * 1_000, mtime=0)

@@ -256,8 +256,8 @@ LONG = "y" * 230
         (
             [f"192.0.2.2 | {LONG * 3} | 127.0.0.2 | 60 | -", f"2001:db8::1 | {LONG * 3} | 127.0.0.2 | 60 | -"],
             [
-                "feed.txt:1: the TXT answer is at most 500 bytes long; this makes it 757",
-                "feed.txt:2: the TXT answer is at most 500 bytes long; this makes it 781",
+                "feed.txt:1: warning: the TXT answer is at most 500 bytes long; this makes it 757",
+                "feed.txt:2: warning: the TXT answer is at most 500 bytes long; this makes it 781",
             ],
         ),
     ],

@@ -281,7 +281,9 @@ import array, json, os, socket, sys, time
 import fcntl
 job = json.load(sys.stdin)
 memory = os.memfd_create("report", os.MFD_ALLOW_SEALING)
-report = {"problems": [], "left_out": {}, "sources": {file: {} for file in job["files"]}, "states": {file: [] for file in job["files"]}}
+files = job["files"]
+report = {"problems": [], "left_out": {}, "sources": {file: {} for file in files}}
+report["states"] = {file: [] for file in files}
 os.write(memory, json.dumps(report).encode())
 fcntl.fcntl(memory, fcntl.F_ADD_SEALS, 15)
 socket.send_fds(socket.socket(fileno=1), [b'{"kind": "report"}'], [memory])
@@ -383,7 +385,9 @@ def table(number=0):
     (zone,) = load_zones([job["files"][number]], time.time(), lambda path, count: None).zones.values()
     return zone.compiled.table
 
-report = {{"problems": [], "left_out": {{}}, "sources": {{file: {{}} for file in job["files"]}}, "states": {{file: [] for file in job["files"]}}}}
+files = job["files"]
+report = {{"problems": [], "left_out": {{}}, "sources": {{file: {{}} for file in files}}}}
+report["states"] = {{file: [] for file in files}}
 {send}
 time.sleep(600)
 """
