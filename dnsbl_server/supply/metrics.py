@@ -37,6 +37,19 @@ class ZoneCollector(Collector):
             "dnsbl_zone_reload_duration_seconds", "How long the last good load took", labels=zone
         )
         expired = GaugeMetricFamily("dnsbl_expired_entries", "Entries left out because they have expired", labels=zone)
+        source = ("zone", "list", "source")
+        written = GaugeMetricFamily(
+            "dnsbl_source_timestamp_seconds",
+            "When the version in service of a list file was written, or of a feed was known to be current",
+            labels=source,
+        )
+        sizes = GaugeMetricFamily("dnsbl_source_entries", "Entries of a list file or feed", labels=source)
+        held_back = GaugeMetricFamily(
+            "dnsbl_source_held_back", "Whether the newest version of a list file or feed is not served", labels=source
+        )
+        skipped = GaugeMetricFamily(
+            "dnsbl_source_skipped_lines", "Lines of a list file or feed that cannot be read", labels=source
+        )
         for path, status in self._statuses().items():
             # A file that never loaded has no zone; the name of the file says where to look.
             name = status.name or printable(Path(path).name)
@@ -55,4 +68,16 @@ class ZoneCollector(Collector):
             loaded.add_metric((name,), status.loaded_at)
             duration.add_metric((name,), status.duration)
             expired.add_metric((name,), info.expired)
+            for state in status.sources:
+                labels = (name, state.list, shown_source(state.source))
+                written.add_metric(labels, state.timestamp)
+                sizes.add_metric(labels, state.entries)
+                held_back.add_metric(labels, bool(state.held_back))
+                skipped.add_metric(labels, state.skipped)
         yield from (entries, serial, newest, loaded, reloads, success, duration, expired)
+        yield from (written, sizes, held_back, skipped)
+
+
+def shown_source(source: str) -> str:
+    """The path or URL of a source as a label; what follows the `?` of a URL may be a key."""
+    return printable(source.partition("?")[0] if "://" in source else source)
