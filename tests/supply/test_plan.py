@@ -181,11 +181,11 @@ def test_what_is_loaded_and_why(case: Case) -> None:
     # In the order in which the files were seen.
     assert list(found.load) == list(case.load)
     assert found.is_empty == (not case.load and not case.gone)
-    assert found.due == tuple(path for path, reasons in case.load.items() if reasons & {E, T})
+    assert found.due == tuple(path for path, reasons in case.load.items() if reasons & {E, T, S})
 
 
 def test_every_rule_of_a_plan_has_its_case() -> None:
-    assert {case.rule for case in CASES} == {*range(10), 17}
+    assert {case.rule for case in CASES} == {*range(10), 17, 19}
 
 
 def test_rule_4_an_expiry_is_one_load() -> None:
