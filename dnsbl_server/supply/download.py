@@ -240,12 +240,12 @@ def _reason(error: Exception) -> str:
         inner = error.args[0] if error.args else error
         text = getattr(inner, "verify_message", "") or getattr(inner, "reason", "") or str(inner)
         return f"TLS: {text}"
+    if isinstance(error, urllib3.exceptions.NewConnectionError):
+        return f"cannot connect: {_inner(error)}"
     if isinstance(error, urllib3.exceptions.TimeoutError):
         return "the server does not answer in time"
     if isinstance(error, urllib3.exceptions.IncompleteRead | urllib3.exceptions.ProtocolError):
         return f"the connection broke off: {_inner(error)}"
-    if isinstance(error, urllib3.exceptions.NewConnectionError):
-        return f"cannot connect: {_inner(error)}"
     return _inner(error)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dnsbl_server.model.source import SourceState
-from dnsbl_server.sources.feedstore import data_path
+from dnsbl_server.sources.feedstore import FeedMeta, data_path, write_meta
 from dnsbl_server.sources.kept import KeptVersions
 from dnsbl_server.supply.load import LoadResult, load_zones
 
@@ -300,8 +300,7 @@ class TestFeeds:
         (said,) = place.said(result)
         assert "withdrawn: not current since 2026-11-22 23:59:00 UTC" in said
         # Known to be current again, without other bytes.
-        meta = place.feed(GOOD).with_name("meta.json")
-        meta.write_text(f'{{"fetched_at": {NOW + 2 * 86400}}}')
+        write_meta(str(place.path / "state"), URL, FeedMeta(fetched_at=NOW + 2 * 86400))
         assert listed(place.load(now=NOW + 2 * 86400)) == 101
 
     def test_without_a_state_directory_there_is_none(self, place: Place) -> None:
