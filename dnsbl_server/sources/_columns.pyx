@@ -7,7 +7,6 @@ this module must never take a line that Python would refuse, warn of or read oth
 that. No byte is read at or behind the end of a line or field (`end` throughout), whatever the bytes are.
 """
 
-from cpython.array cimport array, resize_smart
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_GetItem
 from libc.stdint cimport UINT32_MAX, uint8_t, uint32_t, uint64_t
@@ -21,12 +20,19 @@ cdef enum:
     MAX_FIELDS = 64              # columns of a row that are looked at
     MAX_LISTING_FIELDS = 8
     MAX_KEY = 8192               # bytes; a line has at most 4,096
+    PENDING = 1024
     SMALL = 1 << 16              # the addresses of the largest range that is plain, as in `_scan`
     LOOPBACK = 127
 
 cdef struct Field:
     uchar *start
     uchar *end
+
+cdef struct Pending:
+    # Numbers of listings that are not in their array yet; `rows` counts those that are, too.
+    uint32_t numbers[PENDING]
+    size_t count
+    size_t rows
 
 cdef struct Layout:
     # How a row is cut into fields: see `scan_columns`.
@@ -61,9 +67,10 @@ def scan_columns(bytes block, uint64_t line, Py_ssize_t longest, columns, number
     cut.first, cut.last = entry
     if len(fields) > MAX_LISTING_FIELDS:
         raise ValueError("too many fields")
-    cut.needed = <unsigned> max(cut.first, cut.last, *fields) + 1 if fields else <unsigned> max(cut.first, cut.last) + 1
-    if cut.first < 0 or cut.needed > MAX_FIELDS or min(fields, default=0) < 0:
+    highest = max([cut.first, cut.last] + list(fields))
+    if entry[0] < 0 or highest >= MAX_FIELDS or min(fields, default=0) < 0:
         raise ValueError("there is no such column")
+    cut.needed = 1 + highest
     for column in fields:
         cut.fields[cut.field_count] = column
         cut.field_count += 1
@@ -91,7 +98,7 @@ cdef scan_lines(bytes block, uint64_t line, Py_ssize_t longest, columns, numbers
     cdef uint64_t number = line
     cdef Spans v4, v6
     cdef Names names
-    cdef array numbers4, numbers6, numbers_of_names
+    cdef Pending pending4, pending6, pending_names
     cdef long listing
     cdef size_t count4, count6, count_names
     cdef Field entry, last
@@ -101,8 +108,11 @@ cdef scan_lines(bytes block, uint64_t line, Py_ssize_t longest, columns, numbers
     numbers4, numbers6, numbers_of_names = numbers
     if v4.version != 4 or v6.version != 6:
         raise ValueError("the spans are of the wrong families")
-    if not (numbers4.typecode == numbers6.typecode == numbers_of_names.typecode == "I"):
+    if any(each.typecode != "I" for each in numbers):
         raise ValueError("the numbers are of the wrong type")
+    begin(&pending4, numbers4)
+    begin(&pending6, numbers6)
+    begin(&pending_names, numbers_of_names)
     while start < end:
         if number > UINT32_MAX:
             raise OverflowError("too many lines")
@@ -128,20 +138,29 @@ cdef scan_lines(bytes block, uint64_t line, Py_ssize_t longest, columns, numbers
                 else:
                     is_taken = rules.takes_nets and read_range(&entry, &last, <uint32_t> number, v4)
                 if v4.count > count4:
-                    put(numbers4, count4, listing)
+                    put(&pending4, numbers4, count4, listing)
                 elif v6.count > count6:
-                    put(numbers6, count6, listing)
+                    put(&pending6, numbers6, count6, listing)
                 elif names.count > count_names:
-                    put(numbers_of_names, count_names, listing)
+                    put(&pending_names, numbers_of_names, count_names, listing)
                 else:
                     # A line with nothing but a listing, or with an empty field.
                     is_taken = False
         if not is_taken:
+            flush(&pending4, numbers4)
+            flush(&pending6, numbers6)
+            flush(&pending_names, numbers_of_names)
             other(number, PyBytes_FromStringAndSize(<char *> start, newline - start))
+            begin(&pending4, numbers4)
+            begin(&pending6, numbers6)
+            begin(&pending_names, numbers_of_names)
         number += 1
         if newline == end:
             break
         start = newline + 1
+    flush(&pending4, numbers4)
+    flush(&pending6, numbers6)
+    flush(&pending_names, numbers_of_names)
     return number - line
 
 
@@ -155,14 +174,35 @@ cdef long listing_of(dict known, bytes key, number_of, uint64_t line) except? -1
     return found
 
 
-cdef int put(array numbers, size_t row, long listing) except -1:
+cdef int begin(Pending *pending, numbers) except -1:
+    pending.count = 0
+    pending.rows = <size_t> len(numbers)
+    return 0
+
+
+cdef int flush(Pending *pending, numbers) except -1:
+    """Put into the array what is not in it yet."""
+    cdef Py_ssize_t size
+    if pending.count:
+        size = <Py_ssize_t> (pending.count * sizeof(uint32_t))
+        numbers.frombytes(PyBytes_FromStringAndSize(<char *> pending.numbers, size))
+        pending.count = 0
+    return 0
+
+
+cdef int put(Pending *pending, numbers, size_t row, long listing) except -1:
     """Give a row the number of its listing, and those before that have none 0: the listing of the list."""
-    cdef size_t size = <size_t> len(numbers)
-    if size > row:
+    if pending.rows > row:
         raise ValueError("a row has two numbers")
-    resize_smart(numbers, <Py_ssize_t> (row + 1))
-    memset(numbers.data.as_uints + size, 0, (row - size) * sizeof(uint32_t))
-    numbers.data.as_uints[row] = <uint32_t> listing
+    if pending.rows < row:
+        flush(pending, numbers)
+        numbers.frombytes(bytes((row - pending.rows) * sizeof(uint32_t)))
+        pending.rows = row
+    if pending.count == PENDING:
+        flush(pending, numbers)
+    pending.numbers[pending.count] = <uint32_t> listing
+    pending.count += 1
+    pending.rows += 1
     return 0
 
 
