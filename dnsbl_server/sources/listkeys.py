@@ -73,6 +73,8 @@ class ListKeysReader(ItemReader):
         subdomains = self.one(fields, "subdomains", parse_bool, False)
         takes_suffixes = self.one(fields, "public_suffixes", parse_bool, False)
         text = EntryText(zone, subdomains, takes_suffixes, hashing, placeholders, answer_text.room(listing))
+        longest = max(text.longest, LONGEST_TEXT[6]) if text.takes_names else LONGEST_TEXT[6]
+        text = replace(text, reason_room=answer_text.reason_room(listing, longest))
         entries: list[Entry] = []
         own_text = fields.get("reason", fields.get("txt"))
         for node in self.items(fields, "entries"):

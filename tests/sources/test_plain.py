@@ -25,7 +25,7 @@ def single(number: int) -> Line:
 
 def read(data: bytes, problems: Problems, accept: Accept = lambda net, text, place: True) -> ListFile:
     sink = Sink(["list"], LISTING, problems, accept, EntryText("bl.example.org"))
-    reader = PlainReader(sink)
+    reader = PlainReader(sink, {})
     assert reader.read(data, 1) == data.count(b"\n") + bool(data and not data.endswith(b"\n"))
     reader.finish()
     return sink.reading().file
