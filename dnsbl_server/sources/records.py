@@ -176,7 +176,7 @@ def _parse_own_code(text: str) -> int:
             parse_address(text)
         except ValueError:
             raise ValueError(f"code: {text[:40]!r}: {error}") from None
-        raise LeftOutError(f"code {text}: {error}") from None
+        raise LeftOutError(f"code {text[:40]!r}: {error}") from None
 
 
 def _called(name: str, text: str, parse: Callable[[str], datetime]) -> datetime:

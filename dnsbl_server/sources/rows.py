@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from dnsbl_server.model.entry import NAMES
+from dnsbl_server.model.problem import printable, shorten
 from dnsbl_server.sources._columns import scan_columns
 from dnsbl_server.sources.listreader import MAX_LINE, Sink
 from dnsbl_server.sources.plain import rules_of
@@ -98,7 +99,7 @@ class CsvReader:
         if self._has_header and not self._header:
             names = self._names(text)
             if missing := self._missing(names):
-                shown = ", ".join(names[:_SHOWN_COLUMNS])
+                shown = ", ".join(map(shorten, names[:_SHOWN_COLUMNS]))
                 self._sink.fail(number, f"no column {' or '.join(missing)} in the header, which has {shown}")
                 self._is_refused = True
             self._header = names
@@ -189,7 +190,7 @@ def cut_row(text: str, dialect: Dialect) -> list[str]:
     try:
         return next(reader, [])
     except csv.Error as error:
-        raise ValueError(f"not a row of fields: {error}") from None
+        raise ValueError(f"not a row of fields: {printable(str(error))}") from None
 
 
 def dialect_of(options: Mapping[str, Any]) -> Dialect:

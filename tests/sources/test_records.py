@@ -71,7 +71,7 @@ def test_a_code_that_cannot_be_said_here_leaves_its_line_out(code: str) -> None:
     rows, problems = listed(("", "", "", code))
     assert rows == []
     assert len(problems) == 1
-    assert problems[0].startswith(f"1: warning: 192.0.2.1: code {code}: ")
+    assert problems[0].startswith(f"1: warning: 192.0.2.1: code {code!r}: ")
 
 
 def test_other_characters_than_printable_ascii_are_shown_as_question_marks_with_one_warning() -> None:

@@ -92,6 +92,13 @@ def test_a_header_that_has_not_the_columns_refuses_the_file() -> None:
     assert found.verdict == "line 1: no column ip or why in the header, which has <!doctype html>"
 
 
+def test_what_is_said_of_a_row_is_a_printable_line() -> None:
+    found = read("csv", b'"192.0.2.1"x\ty\n', columns={"net": ("1",)}, delimiter="\t")
+    assert found.said[0].isprintable()
+    found = read("csv", b"a\x07b,c\n192.0.2.1,x\n", columns={"net": ("ip",)})
+    assert found.verdict == "line 1: no column ip in the header, which has a\\x07b, c"
+
+
 def test_each_file_has_a_header_of_its_own() -> None:
     found = read("csv", b"ip,why\n192.0.2.1,x\n", b"why,ip\ny,192.0.2.2\n", columns=BY_NAME)
     assert found.rows == [Row("192.0.2.1", 2, "x"), Row("192.0.2.2", 2, "y")]
