@@ -25,7 +25,7 @@ help:  ## Show these targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: $(INSTALLED) $(COMPILED)  ## Run the server on the sample zones
-	$(BIN)/dnsbl-server serve zones
+	$(BIN)/dnsbl-server serve --state .build/state zones
 
 test: $(DEVELOP) $(COMPILED)  ## Run all tests
 	$(PYTEST)

@@ -217,16 +217,17 @@ class ListKeysReader(ItemReader):
         self, fields: Fields, name: str, listing: Listing, answer_text: AnswerText, text: EntryText
     ) -> tuple[ListFile, ...]:
         """What the list files and feeds of the list `name` list."""
-        named: set[tuple[str, str]] = set()
+        named: set[tuple[object, str]] = set()
         files = []
         for node in self.items(fields, "files"):
             item = self.file_item(node)
             if item is None:
                 continue
-            if (item.name, item.reading) in named:
+            where = item.paths or item.name
+            if (where, item.reading) in named:
                 self.error(item.node, "this file is named twice in the list")
                 continue
-            named.add((item.name, item.reading))
+            named.add((where, item.reading))
             written = item.node.text if isinstance(item.node, Scalar) else ""
             source = Source(item, name, listing, text, self.at(item.node), written)
             file = source.read(self._around, self.problems)

@@ -16,7 +16,7 @@ from dnsbl_server.model.problem import Place, Problems
 from dnsbl_server.model.source import SourceState
 from dnsbl_server.model.subject import Subjects
 from dnsbl_server.sources.entrytext import EntryText
-from dnsbl_server.sources.feedstore import data_path, fetched_at
+from dnsbl_server.sources.feedstore import data_path, fetched_at, shown_url
 from dnsbl_server.sources.fileitem import FileItem
 from dnsbl_server.sources.files import OutsideError, Signature, open_regular, reason_of, signature
 from dnsbl_server.sources.kept import KeptVersion, KeptVersions
@@ -90,17 +90,17 @@ class Source:
         version = around.versions.get(path)
         if version is None:
             message = "has not been fetched yet; the zone is served without it"
-            around.noted.warning(self.at, feed.url, message)
+            around.noted.warning(self.at, shown_url(feed.url), message)
             return None, replace(self._unread, held_back="has not been fetched yet")
         current_at = fetched_at(state, feed.url) or version[_MODIFIED] / 1e9
         due = current_at + self.item.stale if self.item.stale else 0.0
         if self.item.stale and due <= around.now:
             message = f"withdrawn: not current since {_shown(current_at)}, and stale says how long it may be so"
-            around.noted.error(self.at, feed.url, message)
+            around.noted.error(self.at, shown_url(feed.url), message)
             return None, replace(self._unread, timestamp=current_at, held_back="withdrawn: it is stale")
         file, read = self._judged((path,), around, current_at)
         if file is None:
-            around.noted.error(self.at, feed.url, f"{read.held_back}; the zone is served without it")
+            around.noted.error(self.at, shown_url(feed.url), f"{read.held_back}; the zone is served without it")
         return file, replace(read, due=due)
 
     def _read_files(self, around: Surroundings, problems: Problems) -> tuple[ListFile | None, SourceState]:

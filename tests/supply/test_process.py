@@ -116,8 +116,8 @@ def test_problems_come_with_their_places(tmp_path: Path, zone_file: str) -> None
     assert list(delivery.problems) == list(expected.problems)
     shown = [str(problem) for problem in delivery.problems.errors]
     assert any(line.startswith(f"{bad}:3:5: 10.0.0.0/33: ") for line in shown)
-    assert any(line.startswith(f"{tmp_path / 'list.txt'}:2:1: 203.0.113.300: ") for line in shown)
-    assert [problem.place.line for problem in delivery.problems.warnings] == [3]
+    assert any(line.startswith(f"{bad}:4:19: gone.txt: ") for line in shown)
+    assert [problem.place.line for problem in delivery.problems.warnings] == [2, 3]
     assert [table.file for table in delivery.tables] == [zone_file, str(warned)]
     assert delivery.sources == expected.sources
     assert delivery.sources[str(bad)].keys() == {str(bad), str(tmp_path / "list.txt"), str(tmp_path / "gone.txt")}
