@@ -237,18 +237,26 @@ class ListKeysReader(ItemReader):
         return tuple(files)
 
     def _check_texts_of_file(self, file: ListFile, answer_text: AnswerText) -> None:
-        """Check the texts of the listings that entries of a file have of their own, at the first line of each."""
+        """Check the texts of the listings that entries of a file have of their own; the first that is long is shown.
+
+        Never an error: one line of a list file must not keep its zone from being loaded.
+        """
         longest = {**LONGEST_TEXT, NAMES: file.names.longest()}
-        for number, listing in enumerate(file.listings, 1):
-            if not answer_text.may_be_long(listing, max(longest.values())):
-                continue
-            for family, numbers in file.numbers.items():
-                if number in numbers:
-                    place = file.entry(family, numbers.index(number), listing).place
-                    found = check_size(answer_text.size(listing, longest[family]))
-                    if found is not None:
-                        # Never an error: one line of a list file must not keep its zone from being loaded.
-                        self._around.noted.warning(place, "", found[0])
+        most = max(longest.values())
+        may_be_long = {
+            number: listing for number, listing in enumerate(file.listings, 1) if answer_text.may_be_long(listing, most)
+        }
+        for family, numbers in file.numbers.items() if may_be_long else ():
+            found = {
+                number: message[0]
+                for number, listing in may_be_long.items()
+                if (message := check_size(answer_text.size(listing, longest[family]))) is not None
+            }
+            row = next((row for row, number in enumerate(numbers) if number in found), None)
+            if row is not None:
+                more = f"; {len(found) - 1:,} more listings of this file are as long" if len(found) > 1 else ""
+                place = file.entry(family, row, file.listings[0]).place
+                self._around.noted.warning(place, "", found[numbers[row]] + more)
 
     def exclusions(self, fields: Fields, text: EntryText) -> tuple[Exclusion, ...]:
         """The nets and names under `except`."""

@@ -26,6 +26,7 @@ MAX_OBJECT = 1 << 20
 _SHOWN = 200
 
 _BLANKS = " \t\r\n"
+_BEHIND_NUMBER = f"{_BLANKS},]}}"
 _NOT_BLANK = re.compile(r"[^ \t\r\n]")
 # Numbers stay text: they are times and ports, and some are too long to be numbers.
 _DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
@@ -96,7 +97,7 @@ class JsonReader:
             try:
                 state()
             except _CutError as error:
-                if self._is_last and self._at < len(self._text):
+                if self._is_last and _NOT_BLANK.search(self._text, self._at):
                     self._fail(f"no JSON, or cut: {error}")
 
     def _fail(self, message: str) -> None:
@@ -173,7 +174,9 @@ class JsonReader:
             if len(self._text) - at > MAX_OBJECT:
                 self._fail(f"no JSON, or a value of more than {MAX_OBJECT:,} characters: {error.msg}")
             raise _CutError(error.msg) from None
-        if end == len(self._text) and not self._is_last:
+        # A number may go on: 12 of 12.5, of which `12.` has come.
+        is_whole = self._text[at] in '"[{' or self._text[end : end + 1] in _BEHIND_NUMBER
+        if not (is_whole and end < len(self._text)) and not self._is_last:
             raise _CutError("it may go on")
         return value, end
 
@@ -251,7 +254,7 @@ def _behind_blanks(text: str, at: int) -> int:
     """Where the next character is that means something."""
     found = _NOT_BLANK.search(text, at)
     if found is None:
-        raise _CutError
+        raise _CutError("it ends here")
     return found.start()
 
 

@@ -7,7 +7,6 @@ file. Values are bytes, as they stand in the file. Knows neither rows nor object
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from dnsbl_server.model.address import parse_address
@@ -86,10 +85,10 @@ class Records:
         if not (reason or code or since or until):
             return default
         listed = _called("listed", since, parse_moment) if since else default.listed
-        return replace(
-            default,
-            reason=self.reason(reason) if reason else default.reason,
+        return Listing(
             codes=(_parse_own_code(code),) if code else default.codes,
+            reason=self.reason(reason) if reason else default.reason,
+            ttl=default.ttl,
             listed=listed,
             expires=_called("expires", until, lambda text: _parse_end(text, listed)) if until else default.expires,
         )
@@ -177,7 +176,7 @@ def _parse_own_code(text: str) -> int:
             parse_address(text)
         except ValueError:
             raise ValueError(f"code: {text[:40]!r}: {error}") from None
-        raise LeftOutError(f"code {text}: {error}") from None
+        raise LeftOutError(f"code {text[:40]!r}: {error}") from None
 
 
 def _called(name: str, text: str, parse: Callable[[str], datetime]) -> datetime:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from dnsbl_server.model.entry import NAMES
+from dnsbl_server.model.problem import printable, shorten
 from dnsbl_server.sources._columns import scan_columns
 from dnsbl_server.sources.listreader import MAX_LINE, Sink
 from dnsbl_server.sources.plain import rules_of
@@ -67,17 +68,16 @@ class CsvReader:
 
     def read(self, block: bytes, line: int) -> int:
         """Read a block of whole lines."""
-        lines = block.count(b"\n") + (not block.endswith(b"\n"))
         at = number = 0
         while not self._is_begun and at < len(block):
             end = block.find(b"\n", at) + 1 or len(block)
-            is_row = self._begin(block[at:end].rstrip(b"\r\n"), line + number)
-            if is_row:
+            if self._begin(block[at:end].rstrip(b"\r\n"), line + number):
                 break
             at, number = end, number + 1
-        if not self._is_refused and at < len(block):
-            self._scan(block[at:] if at else block, line + number)
-        return lines
+        rest = block[at:] if at else block
+        if self._is_refused:
+            return number + rest.count(b"\n") + (not rest.endswith(b"\n") and rest != b"")
+        return number + self._scan(rest, line + number) if rest else number
 
     def next_file(self) -> None:
         """The next file has a header of its own."""
@@ -99,7 +99,7 @@ class CsvReader:
         if self._has_header and not self._header:
             names = self._names(text)
             if missing := self._missing(names):
-                shown = ", ".join(names[:_SHOWN_COLUMNS])
+                shown = ", ".join(map(shorten, names[:_SHOWN_COLUMNS]))
                 self._sink.fail(number, f"no column {' or '.join(missing)} in the header, which has {shown}")
                 self._is_refused = True
             self._header = names
@@ -135,7 +135,7 @@ class CsvReader:
         self._listing = tuple(index_of(self._columns[name][0]) for name in self._fields)
         self._needed = max(*self._entry, *self._listing, 0) + 1
 
-    def _scan(self, block: bytes, line: int) -> None:
+    def _scan(self, block: bytes, line: int) -> int:
         sink, dialect = self._sink, self._dialect
         columns = (sink.v4, sink.v6, sink.names)
         numbers = (sink.numbers(4), sink.numbers(6), sink.numbers(NAMES))
@@ -148,7 +148,7 @@ class CsvReader:
         )
         first, last = self._entry if len(self._entry) == 2 else (self._entry[0], -1)
         known, number_of = self._records.known, self._records.number_of
-        scan_columns(
+        return scan_columns(
             *(block, line, MAX_LINE, columns, numbers, rules, layout, (first, last), self._listing),
             *(known, number_of, self._read_row),
         )
@@ -190,7 +190,7 @@ def cut_row(text: str, dialect: Dialect) -> list[str]:
     try:
         return next(reader, [])
     except csv.Error as error:
-        raise ValueError(f"not a row of fields: {error}") from None
+        raise ValueError(f"not a row of fields: {printable(str(error))}") from None
 
 
 def dialect_of(options: Mapping[str, Any]) -> Dialect:

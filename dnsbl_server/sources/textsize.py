@@ -14,6 +14,7 @@ from dnsbl_server.model.subject import Subjects
 from dnsbl_server.sources.values import MAX_TEXT
 
 SHORT_TEXT = 255  # bytes of its first string: what Exim and Postfix show
+_LONGEST_CODE = 0x7FFEFEFE  # 127.254.254.254
 _LONGEST_TIME = datetime(2000, 1, 1, 0, 0, 1, tzinfo=UTC)
 
 
@@ -42,14 +43,17 @@ class AnswerText:
         return (MAX_TEXT - self.size(listing, 0)) // marks if marks else MAX_TEXT
 
     def reason_room(self, listing: Listing, longest: int) -> int:
-        """How many characters of a reason an answer has room for, whatever times the listing has.
+        """How many characters of a reason an answer has room for, whatever times and code the listing has.
 
         longest: characters of an address or a name.
         """
         marks = self.template.parts[1::2].count("reason")
         if not marks:
             return MAX_TEXT
-        one = self.size(replace(listing, reason="x", listed=_LONGEST_TIME, expires=_LONGEST_TIME), longest)
+        # One of its own is never longer than two of the list.
+        codes = listing.codes if len(listing.codes) > 1 else (_LONGEST_CODE,)
+        full = replace(listing, codes=codes, reason="x", listed=_LONGEST_TIME, expires=_LONGEST_TIME)
+        one = self.size(full, longest)
         return max(0, (MAX_TEXT - one + marks) // marks)
 
 

@@ -35,7 +35,7 @@ class Read(NamedTuple):
 
 
 def read(name: str, *files: bytes, text: EntryText = TEXT, chunk: int = 1 << 20, **options: Any) -> Read:
-    """Read files of a format as one; chunk: bytes that its reader is given at a time, or as many as whole lines need."""
+    """Read files of a format as one; chunk: how many bytes its reader is given at least, of whole lines."""
     found = FORMATS[name]
     found.check(options)
     problems = Problems()
@@ -67,4 +67,6 @@ def read(name: str, *files: bytes, text: EntryText = TEXT, chunk: int = 1 << 20,
         )
         for entry in reading.file.entries(LISTING)
     ]
-    return Read(rows, [str(problem).removeprefix("list").removeprefix(":") for problem in problems], reading.verdict, reading)
+    return Read(
+        rows, [str(problem).removeprefix("list").removeprefix(":") for problem in problems], reading.verdict, reading
+    )

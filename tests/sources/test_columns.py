@@ -177,7 +177,15 @@ def test_a_row_whose_listing_is_wrong_is_handed_over() -> None:
     numbers = array("I"), array("I"), array("I")
     rules: Any = (True, (1, 3, 2), 253, (0, b""))
     count = scan_comments(
-        b"192.0.2.1 # x\n", 5, MAX_LINE, columns, numbers, rules, {b"x": -1}, lambda *_: -1, lambda *each: other.append(each)
+        b"192.0.2.1 # x\n",
+        5,
+        MAX_LINE,
+        columns,
+        numbers,
+        rules,
+        {b"x": -1},
+        lambda *_: -1,
+        lambda *each: other.append(each),
     )
     assert (count, other, len(columns[0])) == (1, [(5, b"192.0.2.1 # x")], 0)
 
@@ -185,20 +193,28 @@ def test_a_row_whose_listing_is_wrong_is_handed_over() -> None:
 def test_what_cannot_be_is_refused() -> None:
     for wrong in ({"first": -1}, {"first": 64}, {"fields": (-1,)}, {"fields": (64,)}, {"last": 64}):
         with pytest.raises(ValueError, match="no such column"):
-            scanned(b"192.0.2.1,x", **wrong)  # type: ignore[arg-type]
+            scanned(b"192.0.2.1,x", **wrong)
     with pytest.raises(ValueError, match="too many fields"):
         scanned(b"192.0.2.1,x", fields=tuple(range(9)))
     rules: Any = (True, (1, 3, 2), 253, (0, b""))
     numbers = array("I"), array("I"), array("I")
-    for columns, given, message in (
+    for columns, wrong_numbers, message in (
         ((Spans(6), Spans(4), Names()), numbers, "families"),
         ((Spans(4), Spans(6), Names()), (array("I"), array("Q"), array("I")), "type"),
     ):
         with pytest.raises(ValueError, match=message):
-            scan_comments(b"", 1, MAX_LINE, columns, given, rules, {}, lambda *_: 0, lambda *_: None)
+            scan_comments(b"", 1, MAX_LINE, columns, wrong_numbers, rules, {}, lambda *_: 0, lambda *_: None)
     with pytest.raises(OverflowError):
         scan_comments(
-            b"\n\n", (1 << 32) - 1, MAX_LINE, (Spans(4), Spans(6), Names()), numbers, rules, {}, lambda *_: 0, lambda *_: None
+            b"\n\n",
+            (1 << 32) - 1,
+            MAX_LINE,
+            (Spans(4), Spans(6), Names()),
+            numbers,
+            rules,
+            {},
+            lambda *_: 0,
+            lambda *_: None,
         )
     # A caller whose numbers are ahead of the rows
     with pytest.raises(ValueError, match="two numbers"):
@@ -259,7 +275,9 @@ def test_rows_mean_what_python_says(data: st.DataObject, columns: dict[str, tupl
 
 
 @settings(max_examples=examples(1), deadline=None)
-@given(st.lists(st.tuples(BLANKS, ENTRIES, BLANKS, st.sampled_from(("", "#", ";", "##; ")), VALUES, BLANKS), max_size=5))
+@given(
+    st.lists(st.tuples(BLANKS, ENTRIES, BLANKS, st.sampled_from(("", "#", ";", "##; ")), VALUES, BLANKS), max_size=5)
+)
 @example([("", "192.0.2.1", " ", "#", "why", "\r")])
 def test_comments_mean_what_python_says(lines: list[tuple[str, ...]]) -> None:
     text = "\n".join("".join(line) for line in lines)
@@ -274,7 +292,9 @@ def test_damaged_rows_mean_what_python_says() -> None:
         data = bytearray(seed)
         for _ in range(chance.randint(1, 4)):
             at = chance.randrange(len(data))
-            data[at : at + chance.randint(0, 2)] = chance.choice((b",", b'"', b"", b"\r", b"\0", b" ", b"\xff", b"#", b"\n"))
+            data[at : at + chance.randint(0, 2)] = chance.choice(
+                (b",", b'"', b"", b"\r", b"\0", b" ", b"\xff", b"#", b"\n")
+            )
         check(bytes(data), columns=COLUMNS[0])
         check(bytes(data), columns={"net": ("1",), "reason": ("2",), "listed": ("3",)})
         check(bytes(data), reason="comment")

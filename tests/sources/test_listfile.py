@@ -1,8 +1,12 @@
 """List files: opened, decompressed and cut into blocks, whatever their format; and damaged and hostile ones."""
 
+import bz2
 import gzip
+import lzma
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,9 +18,9 @@ from dnsbl_server.model.problem import Place, Problems
 from dnsbl_server.model.subject import Subjects
 from dnsbl_server.sources import listfile
 from dnsbl_server.sources.entrytext import EntryText
-from dnsbl_server.sources.listfile import read_list_file
+from dnsbl_server.sources.listfile import FORMATS, Format, read_list_file
 from dnsbl_server.sources.listreader import MAX_LINE
-from tests.annotated import ANNOTATED
+from tests.annotated import ANNOTATED, AnnotatedReader
 from tests.sources.test_plain import BAD, GOOD, Line, said, single
 
 TEXT = EntryText("bl.example.org")
@@ -193,3 +197,50 @@ def test_a_format_is_read_by_its_reader(tmp_path: Path, monkeypatch: pytest.Monk
     path.write_bytes(b"192.0.2.0/24\n")
     reading = read_list_file([str(path)], LISTING, problems, _quiet, _all, TEXT, ANNOTATED)
     assert reading.verdict == "the last line is missing"
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress, bz2.compress, lzma.compress])
+@pytest.mark.parametrize(("chunk", "size"), [(7, 7), (1 << 20, 33)])
+def test_a_raw_format_gets_the_file_as_it_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compress: Callable[[bytes], bytes], chunk: int, size: int
+) -> None:
+    monkeypatch.setattr(listfile, "_CHUNK", chunk)
+    blocks: list[tuple[bytes, int]] = []
+
+    class RawReader(AnnotatedReader):
+        def read(self, block: bytes, line: int) -> int:
+            blocks.append((block, line))
+            return block.count(b"\n")
+
+        def finish(self) -> None:
+            pass
+
+    paths = [tmp_path / "a", tmp_path / "b"]
+    for path in paths:
+        path.write_bytes(compress(b"one\ntwo\n" + b"x" * 25))
+    raw = Format(lambda sink, options: RawReader(sink), is_raw=True)
+    reading = read_list_file([str(path) for path in paths], LISTING, Problems(), _quiet, _all, TEXT, raw)
+    assert b"".join(block for block, _ in blocks) == (b"one\ntwo\n" + b"x" * 25) * 2
+    assert max(len(block) for block, _ in blocks) == size
+    # The last line of a file is one, though it has no newline.
+    assert blocks[-1][1] in (4, 6)
+    assert reading.file.parts == ((3, str(paths[1])),)
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
+def test_limits_hold_for_every_compression(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compress: Callable[[bytes], bytes]
+) -> None:
+    monkeypatch.setattr(listfile, "MAX_SIZE", 1 << 20)
+    path = tmp_path / "list"
+    cases: tuple[tuple[str, bytes, dict[str, Any]], ...] = (
+        ("plain", b"192.0.2.1\n" * 200_000, {}),
+        ("json", b"[" + b" " * 2_000_000 + b"]", {"fields": {"net": ("ip",)}}),
+    )
+    for name, data, options in cases:
+        path.write_bytes(compress(data))
+        reading = read_list_file([str(path)], LISTING, Problems(), _quiet, _all, TEXT, FORMATS[name], options)
+        assert "unpacks to more than" in reading.verdict
+    path.write_bytes(compress(b"192.0.2.1\n" * 2_000)[:-1])
+    reading = read_list_file([str(path)], LISTING, Problems(), _quiet, _all, TEXT)
+    assert "damaged or cut short" in reading.verdict

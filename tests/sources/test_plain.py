@@ -12,6 +12,8 @@ from dnsbl_server.model.subject import Subjects
 from dnsbl_server.sources.entrytext import EntryText
 from dnsbl_server.sources.listreader import MAX_LINE, MAX_SHOWN, Accept, Sink
 from dnsbl_server.sources.plain import PlainReader
+from tests.sources.formats import Row
+from tests.sources.formats import read as read_format
 
 A = int(IPv4Address("192.0.2.1"))
 LISTING = Listing((0x7F000002,), "", 300)
@@ -145,3 +147,28 @@ def test_a_list_file_knows_its_entries() -> None:
         (5, "2001:db8:1::1", LISTING),
     ]
     assert (len(file), len(file.nets[4]), len(file.nets[6])) == (4, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"192.0.2.1 ; SBL123", "SBL123"),
+        (b"192.0.2.1;SBL123", "SBL123"),
+        (b"192.0.2.1 # why # so; yes \r", "why # so; yes"),
+        (b"192.0.2.1 ## ;# why", "why"),
+        (b"192.0.2.1", "of the list"),
+        (b"192.0.2.1 #", "of the list"),
+        (b"192.0.2.1 ; ", "of the list"),
+        (b"\x0b192.0.2.1 # not plain", "not plain"),
+    ],
+)
+def test_a_comment_is_the_reason_where_an_item_says_so(line: bytes, reason: str) -> None:
+    found = read_format("plain", line + b"\n# not of an entry\n", reason="comment")
+    assert (found.rows, found.said) == ([Row("192.0.2.1", 1, reason)], [])
+    assert read_format("plain", line).rows == [Row("192.0.2.1", 1)]
+
+
+def test_a_bad_line_with_a_comment_is_skipped() -> None:
+    found = read_format("plain", b"192.0.2.1 # x\n192.0.2.1/24 # y\n10.0.0.0/8 # z\n", reason="comment")
+    assert found.rows == [Row("192.0.2.1", 1, "x"), Row("10.0.0.0/8", 3, "z")]
+    assert found.reading.skipped == 1

@@ -69,7 +69,7 @@ def test_damaged_data_is_said_to_be_that(path: Path, kind: str) -> None:
 
 def test_xz_cannot_ask_for_much_memory(path: Path) -> None:
     filters = [{"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": 256 << 20}]
-    with pytest.raises(DamagedError, match="(?i)memory"):
+    with pytest.raises(DamagedError, match=r"[Mm]emory"):
         _read(path, lzma.compress(b"192.0.2.1\n", filters=filters))
     assert _read(path, lzma.compress(LINES, preset=9)) == LINES
 
