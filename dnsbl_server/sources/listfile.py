@@ -12,6 +12,7 @@ from typing import IO, Any, NamedTuple
 
 from dnsbl_server.model.listing import Listing
 from dnsbl_server.model.problem import Problems
+from dnsbl_server.sources import rbldnsd
 from dnsbl_server.sources.entrytext import EntryText
 from dnsbl_server.sources.files import open_regular, reason_of
 from dnsbl_server.sources.listreader import MAX_LINE, Accept, ListReader, Reading, Sink
@@ -34,7 +35,11 @@ class Format(NamedTuple):
     is_raw: bool = False
 
 
-FORMATS: Mapping[str, Format] = {"plain": Format(lambda sink, options: PlainReader(sink))}
+FORMATS: Mapping[str, Format] = {
+    "plain": Format(lambda sink, options: PlainReader(sink)),
+    **{name: Format(dataset, rbldnsd.KEYS) for name, dataset in rbldnsd.DATASETS.items()},
+    "combined": Format(rbldnsd.Combined, rbldnsd.COMBINED_KEYS),
+}
 
 # What a list file may have, unpacked. More is a mistake, or a trap: 18 MB of gzip can be 4 GiB of newlines.
 MAX_SIZE = 4 << 30
