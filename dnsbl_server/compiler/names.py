@@ -67,8 +67,7 @@ class NameLayers:
         # Of each distinct node: what holds for the name, and for all names below it.
         self._values: dict[tuple[_Together, _Together], int] = {}
         self._chains_of: dict[tuple[_Held, ...], int | None] = {}
-        templates = [own.list.template.placeholders for own in rib.lists]
-        self._shows_name = [not placeholders.isdisjoint(OF_SUBJECT) for placeholders in templates]
+        self._templates = [own.list.template for own in rib.lists]
         self._files_exclude = [any(len(file.excluded_names) for file in own.list.files) for own in rib.lists]
         self._trie = Trie()
         if not any(own.list.has_names for own in rib.lists):
@@ -178,10 +177,14 @@ class NameLayers:
             if under is None or any(origin.file == _LIST for origin, _, _ in of_list):
                 found[number] = None
                 continue
-            shown = labels if self._shows_name[number] else 0
-            held = (*(_Held(origin, shown) for _, origin, _ in of_list), *under)
+            held = (*(_Held(at, labels if self._shows_name(origin) else 0) for origin, at, _ in of_list), *under)
             found[number] = held if self._files_exclude[number] else self._until_endless(held)
         return found
+
+    def _shows_name(self, origin: _Origin) -> bool:
+        """Whether the text of a listing has the listed name in it."""
+        own = origin.listing.text if origin.listing else None
+        return not (own or self._templates[origin.number]).placeholders.isdisjoint(OF_SUBJECT)
 
     def _until_endless(self, held: tuple[_Held, ...]) -> tuple[_Held, ...]:
         """What holds, up to the first listing without an end: what comes behind that never decides."""

@@ -45,7 +45,8 @@ DEFAULT_TEXT_OF_LIST = Template(
 class Listing:
     """What being listed means: shared by all entries of a list that say nothing of their own.
 
-    codes: A records, as numbers inside 127.0.0.0/8; ttl: seconds; listed, expires: None where not said.
+    codes: A records, as numbers inside 127.0.0.0/8; ttl: seconds; listed, expires: None where not said; text: the
+    template of its TXT answer, None where it is that of its list.
     """
 
     codes: tuple[int, ...]
@@ -53,6 +54,7 @@ class Listing:
     ttl: int
     listed: datetime | None = None
     expires: datetime | None = None
+    text: Template | None = None
 
     @property
     def expires_at(self) -> int:
@@ -70,8 +72,11 @@ def format_time(moment: datetime) -> str:
 
 
 def describe_listing(zone: str, name: str, text: Template, listing: Listing, what: str) -> str:
-    """The TXT answer of a listing on the list `name`; `what` is the listed address or name, or what stands for it."""
-    return text.fill(
+    """The TXT answer of a listing on the list `name`, whose template is `text`.
+
+    what: the listed address or name, or what stands for it.
+    """
+    return (listing.text or text).fill(
         {
             **dict.fromkeys(OF_SUBJECT, what),
             "reason": listing.reason or "no reason given",

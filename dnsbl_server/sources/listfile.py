@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from dnsbl_server.model.listing import Listing
 from dnsbl_server.model.problem import Problems
+from dnsbl_server.sources import rbldnsd
 from dnsbl_server.sources.drop import DropReader
 from dnsbl_server.sources.entrytext import EntryText
 from dnsbl_server.sources.files import open_regular, reason_of
@@ -42,6 +43,8 @@ FORMATS: Mapping[str, Format] = {
     "json": Format(JsonReader, JSON_KEYS, JSON_MAPS, check_json, is_raw=True),
     "drop": Format(DropReader),
     "hosts": Format(HostsReader),
+    **{name: Format(dataset, rbldnsd.KEYS) for name, dataset in rbldnsd.DATASETS.items()},
+    "combined": Format(rbldnsd.Combined, rbldnsd.COMBINED_KEYS),
 }
 
 # What a list file may have, unpacked. More is a mistake, or a trap: 18 MB of gzip can be 4 GiB of newlines.

@@ -26,12 +26,12 @@ class AnswerText:
         self.zone = zone
         self.list = name
         self.template = template
-        self._literal = sum(map(len, template.parts[::2]))
 
     def may_be_long(self, listing: Listing, longest: int) -> bool:
         """Whether an answer of the listing may have more than SHORT_TEXT bytes; much cheaper than making it."""
+        parts = (listing.text or self.template).parts
         value = max(longest, len(listing.reason), len(self.zone), len(self.list), 17 * len(listing.codes))
-        return self._literal + value * (len(self.template.parts) // 2) > SHORT_TEXT
+        return sum(map(len, parts[::2])) + value * (len(parts) // 2) > SHORT_TEXT
 
     def size(self, listing: Listing, longest: int) -> int:
         """How many bytes the answer of the listing has for an address or a name of so many characters."""
