@@ -18,10 +18,11 @@ FROM python:3.13-slim
 RUN useradd --system --uid 5300 --no-create-home --shell /usr/sbin/nologin dnsbl
 COPY --from=build /opt/dnsbl-server /opt/dnsbl-server
 COPY zones /zones
+RUN install -d -o dnsbl -g dnsbl -m 0700 /var/lib/dnsbl-server
 ENV PATH=/opt/dnsbl-server/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER dnsbl
 EXPOSE 5300/udp 5300/tcp 9353/tcp
-VOLUME /zones
+VOLUME /zones /var/lib/dnsbl-server
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=3s --start-period=60s \
     CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:9353/healthz', timeout=2)"]

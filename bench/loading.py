@@ -22,6 +22,10 @@ from pathlib import Path
 from dnsbl_server.supply.exchange import Job
 from dnsbl_server.supply.process import LoaderProcess
 
+# Entries, CPU seconds and memory in kB of a load.
+Run = tuple[int, float, int]
+_PLAIN = "IPv4 addresses"
+
 
 def main() -> None:
     """Load everything in turn and print it as a table."""
@@ -31,24 +35,30 @@ def main() -> None:
     options = parser.parse_args()
     kinds: dict[str, Callable[[Path, int], None]] = {
         "one address": _write_one,
-        "IPv4 addresses": _write_hosts,
+        _PLAIN: _write_hosts,
+        "the same in csv, 1,000 reasons": _write_csv,
+        "the same, 1,000 reasons as comments": _write_comments,
+        "the same in csv, all reasons distinct": _write_distinct,
         "addresses and CIDRs": _write_mix,
         "IPv6 addresses": _write_ipv6,
         "zone file, reason and expiry": _write_yaml,
     }
-    print("| list | entries | CPU | memory |\n|---|---|---|---|")
+    print("| list | entries | CPU | memory | beside plain addresses |\n|---|---|---|---|---|")
+    plain: Run | None = None
     with tempfile.TemporaryDirectory() as name:
         for number, (kind, write) in enumerate(kinds.items()):
             path = Path(name) / f"{number}.yaml"
             _apart(write, path, options.hosts)
-            _show(kind, [_load(path) for _ in range(options.rounds)])
+            run = _median([_load(path) for _ in range(options.rounds)])
+            plain = run if kind == _PLAIN else plain
+            _show(kind, run, plain if kind.startswith("the same") else None)
         if shutil.which("rbldnsd"):
-            _show("rbldnsd", [_rbldnsd(Path(name), "1.txt", options.hosts) for _ in range(options.rounds)])
+            _show("rbldnsd", _median([_rbldnsd(Path(name), "1.txt", options.hosts) for _ in range(options.rounds)]))
 
 
-def _write(path: Path, lines: list[str]) -> None:
+def _write(path: Path, lines: list[str], item: str = "format: plain") -> None:
     path.with_suffix(".txt").write_text("\n".join(lines) + "\n")
-    path.write_text(f"zone: bl.example.org\nfiles: [{path.stem}.txt]\n")
+    path.write_text(f"zone: bl.example.org\nfiles: [{{path: {path.stem}.txt, {item}}}]\n")
 
 
 def _write_one(path: Path, count: int) -> None:
@@ -61,6 +71,20 @@ def _hosts(count: int) -> list[int]:
 
 def _write_hosts(path: Path, count: int) -> None:
     _write(path, [str(IPv4Address(host)) for host in _hosts(count)])
+
+
+def _write_csv(path: Path, count: int, reasons: int = 1000) -> None:
+    rows = [f"{IPv4Address(host)},reason number {number % reasons}" for number, host in enumerate(_hosts(count))]
+    _write(path, ["ip,why", *rows], "format: csv, columns: {net: ip, reason: why}")
+
+
+def _write_distinct(path: Path, count: int) -> None:
+    _write_csv(path, count, count)
+
+
+def _write_comments(path: Path, count: int) -> None:
+    lines = [f"{IPv4Address(host)} # reason number {number % 1000}" for number, host in enumerate(_hosts(count))]
+    _write(path, lines, "reason: comment")
 
 
 def _write_mix(path: Path, count: int) -> None:
@@ -104,7 +128,7 @@ def _apart(work: Callable[..., object], *arguments: object) -> str:
     return said
 
 
-def _load(path: Path) -> tuple[int, float, int]:
+def _load(path: Path) -> Run:
     """Entries, CPU seconds and memory in kB of a loader."""
     entries, cpu, memory = _apart(_count_load, path).split()
     return int(entries), float(cpu), int(memory)
@@ -117,7 +141,7 @@ def _count_load(path: Path) -> str:
     return f"{entries} {used.ru_utime + used.ru_stime} {used.ru_maxrss}"
 
 
-def _rbldnsd(directory: Path, file: str, count: int) -> tuple[int, float, int]:
+def _rbldnsd(directory: Path, file: str, count: int) -> Run:
     directory.chmod(0o755)
     command = ["rbldnsd", "-n", "-w", str(directory), "-b", "127.0.0.1/0", f"bl.example.org:ip4set:{file}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as server:
@@ -130,9 +154,15 @@ def _rbldnsd(directory: Path, file: str, count: int) -> tuple[int, float, int]:
     return count, used.ru_utime + used.ru_stime, used.ru_maxrss
 
 
-def _show(kind: str, runs: list[tuple[int, float, int]]) -> None:
-    cpu, memory = statistics.median(run[1] for run in runs), max(run[2] for run in runs)
-    print(f"| {kind} | {runs[0][0]:,} | {cpu:.2f} s | {memory / 1024:.0f} MB |")
+def _median(runs: list[Run]) -> Run:
+    """Of several runs of one kind; of the memory the most."""
+    return runs[0][0], statistics.median(run[1] for run in runs), max(run[2] for run in runs)
+
+
+def _show(kind: str, run: Run, plain: Run | None = None) -> None:
+    entries, cpu, memory = run
+    beside = f"{cpu / plain[1]:.2f} of the time, {memory / plain[2]:.2f} of the memory" if plain else ""
+    print(f"| {kind} | {entries:,} | {cpu:.2f} s | {memory / 1024:.0f} MB | {beside} |")
     sys.stdout.flush()
 
 

@@ -78,9 +78,11 @@ class Server:
         self.name = name
         self.port = port
         self.log = log
+        # Its own, which earlier versions that it is compared with do not know.
+        env = {**os.environ, "STATE_DIRECTORY": f"{log}.state"}
         with log.open("wb") as file, running_on(allowed):
             self.started = time.monotonic()
-            self._process = subprocess.Popen(command, stdout=file, stderr=file, stdin=subprocess.DEVNULL)
+            self._process = subprocess.Popen(command, stdout=file, stderr=file, stdin=subprocess.DEVNULL, env=env)
         self.pid = self._process.pid
 
     def __enter__(self) -> "Server":

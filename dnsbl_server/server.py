@@ -28,8 +28,9 @@ from dnsbl_server.http.metrics import MetricsServer
 from dnsbl_server.model.problem import Problems
 from dnsbl_server.notify import ServiceManager
 from dnsbl_server.privileges import PrivilegeError, become_user
+from dnsbl_server.supply.feeds import FeedRunner
 from dnsbl_server.supply.limits import default_load_memory
-from dnsbl_server.supply.metrics import ZoneCollector
+from dnsbl_server.supply.metrics import FeedCollector, ZoneCollector
 from dnsbl_server.supply.process import LoaderError, LoaderProcess
 from dnsbl_server.supply.reload import Reloader
 from dnsbl_server.supply.state import StateError, open_state
@@ -64,6 +65,7 @@ class Server:
         self.endpoints: list[Endpoint] = []
         self.metrics_endpoint: Endpoint | None = None
         self.reloader: Reloader | None = None
+        self.feeds = FeedRunner()
         self.ready = asyncio.Event()
         self._stop = asyncio.Event()
         self._manager = ServiceManager()
@@ -96,6 +98,7 @@ class Server:
             loader,
             settings.poll_interval,
             on_request=self._notify_reload,
+            on_feeds=self.feeds.set_specs,
             files_below=settings.files_below,
         )
         self.reloader = reloader
@@ -118,17 +121,17 @@ class Server:
         sockets.pop_all()  # from here on the listeners own them
         self._answer(udp, bound, stack)
         self._report_ready()
-        reloading = asyncio.create_task(reloader.run())
+        working = [asyncio.create_task(reloader.run()), asyncio.create_task(self.feeds.run(state))]
         stopping = asyncio.create_task(self._stop.wait())
-        await asyncio.wait((reloading, stopping), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((*working, stopping), return_when=asyncio.FIRST_COMPLETED)
         log.info("stopping")
         self._manager.stopping()
-        for task in (reloading, stopping):
+        for task in (*working, stopping):
             task.cancel()
         reloader.close_loader()
-        outcome, _ = await asyncio.gather(reloading, stopping, return_exceptions=True)
-        if isinstance(outcome, Exception):
-            raise outcome
+        for outcome in await asyncio.gather(*working, stopping, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                raise outcome
 
     def _bind(self, endpoint: Endpoint, sockets: ExitStack) -> BoundSockets | None:
         """The sockets of one endpoint; None for a default one that this machine does not have."""
@@ -154,7 +157,7 @@ class Server:
             stack.callback(loop.remove_signal_handler, number)
 
     def _serve_metrics(self, endpoint: Endpoint, reloader: Reloader, stack: AsyncExitStack) -> None:
-        collectors = (QueryCollector(self.service), ZoneCollector(lambda: reloader.statuses))
+        collectors = (QueryCollector(self.service), ZoneCollector(lambda: reloader.statuses), FeedCollector(self.feeds))
         try:
             metrics = MetricsServer(endpoint, collectors, self.ready.is_set, __version__)
         except OSError as error:

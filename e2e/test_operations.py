@@ -121,7 +121,8 @@ def test_a_user_who_cannot_run_the_program_is_refused(tmp_path: Path) -> None:
     hidden.mkdir(mode=0o700)
     python = hidden / "python"
     python.symlink_to(sys.executable)
-    command = [str(python), "-m", "dnsbl_server", "serve", "--metrics", "off", "--listen", "127.0.0.1:0"]
+    flags = ["--state", "off", "--metrics", "off", "--listen", "127.0.0.1:0"]
+    command = [str(python), "-m", "dnsbl_server", "serve", *flags]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
         [*command, "--user", "nobody", str(tmp_path)],

@@ -6,15 +6,35 @@
 end 3                                                     how many lines there are before this one
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from dnsbl_server.dns.name import parse_domains
 from dnsbl_server.model.address import parse_net
 from dnsbl_server.model.listing import Listing
+from dnsbl_server.model.problem import Problems
 from dnsbl_server.model.subject import Subjects
-from dnsbl_server.sources.listreader import Sink
+from dnsbl_server.sources.entrytext import EntryText
+from dnsbl_server.sources.listfile import Format, read_list_file
+from dnsbl_server.sources.listreader import Accept, Reading, Sink
 from dnsbl_server.sources.values import parse_code
+
+ANNOTATED = Format(lambda sink, options: AnnotatedReader(sink))
+
+
+def read_annotated(
+    paths: Sequence[str],
+    listing: Listing,
+    problems: Problems,
+    progress: Callable[[str, int], None],
+    accept: Accept,
+    text: EntryText,
+    *_: Any,
+) -> Reading:
+    """Read list files as annotated ones, whatever their format is said to be."""
+    return read_list_file(paths, listing, problems, progress, accept, text, ANNOTATED)
 
 
 class AnnotatedReader:
@@ -31,9 +51,12 @@ class AnnotatedReader:
             self._read_line(text)
         return len(lines)
 
+    def next_file(self) -> None:
+        pass
+
     def finish(self) -> None:
         if not self._has_ended:
-            self._sink.error(self._line, 0, "", "the last line is missing")
+            self._sink.fail(0, "the last line is missing")
 
     def _read_line(self, text: str) -> None:
         if text.startswith("end "):

@@ -1,6 +1,9 @@
 """What many tests need: a zone from its text, without files of their own; and what the marks of tests mean."""
 
+import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Generator
 from functools import cache
 from pathlib import Path
@@ -89,6 +92,13 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
     finally:
         _running.clear()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """No test has the state directory of the machine: where none is said, it has one of this run."""
+    directory = tempfile.mkdtemp(prefix="dnsbl-tests-")
+    os.environ["STATE_DIRECTORY"] = directory
+    config.add_cleanup(lambda: shutil.rmtree(directory, ignore_errors=True))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

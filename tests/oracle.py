@@ -265,14 +265,14 @@ def is_plain(what: Subjects) -> bool:
 def make_file(path: str, kind: str, lines: list[str], listing: Listing) -> ListFile:
     """A list file of these lines, read by the reader of its format."""
     problems = Problems()
-    sink = Sink(path, listing, problems, lambda what, text, place: True, TEXT)
-    reader = AnnotatedReader(sink) if kind == "annotated" else FORMATS[kind](sink)
+    sink = Sink([path], listing, problems, lambda what, text, place: True, TEXT)
+    reader = AnnotatedReader(sink) if kind == "annotated" else FORMATS[kind].make(sink, {})
     if kind == "annotated":
         lines = [*lines, f"end {len(lines)}"]
     assert reader.read("".join(f"{line}\n" for line in lines).encode(), 1) == len(lines)
     reader.finish()
     assert not list(problems)
-    return sink.list_file()
+    return sink.reading().file
 
 
 @st.composite

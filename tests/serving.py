@@ -75,6 +75,8 @@ class ServerProcess:
         command = [sys.executable, "-m", "dnsbl_server", "serve", "--metrics", "127.0.0.1:0"]
         for endpoint in listen:
             command += ["--listen", endpoint]
+        if "--state" not in arguments:
+            command += ["--state", "off"]
         if os.environ.get("DNSBL_BUILD") == "sanitized" and "--config" not in arguments:
             command += ["--config", str(NO_LIMITS)]
         self._process = subprocess.Popen(

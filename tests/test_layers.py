@@ -27,12 +27,12 @@ MAY_IMPORT = {
     "compiler": "model, table",
     "answer": "model, dns, table",
     "engine": "endpoint, dns, table, answer",
-    "supply": "model, dns, sources, table, compiler",
+    "supply": "__init__, model, dns, sources, table, compiler",
     "explain": "model, dns, table, compiler, answer, supply",
     "http": "endpoint",
     "config": "model, endpoint, sources",
     "server": "__init__, model, endpoint, notify, privileges, answer, engine, supply, http, config",
-    "cli": "__init__, model, endpoint, log, dns, supply, explain, config, server",
+    "cli": "__init__, model, endpoint, log, dns, sources, supply, explain, config, server",
     "__main__": "cli",
 }
 

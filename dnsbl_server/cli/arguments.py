@@ -80,6 +80,8 @@ def load_paths(paths: tuple[str, ...], files_below: tuple[str, ...], state: str 
     with Progress() as progress:
         result = load_zones(files, time.time(), progress, files_below=files_below, kept=kept_in(state))
     # A path that means no zone file is one that could not be loaded.
-    sources = {problem.place.file: {} for problem in problems} | result.sources
+    sources = dict(result.sources)
+    for problem in problems:
+        sources.setdefault(problem.place.file, {})
     problems.extend(result.problems)
     return result._replace(problems=problems, sources=sources)

@@ -1,8 +1,8 @@
 """The program `dnsbl-server`: the commands together, a module each.
 
 Owns the help of the program as a whole. What was asked for goes to standard output, everything else to standard
-error. Exit statuses: 0 is well, 1 is "problems found" (check) or "not listed" (lookup), 2 is "could not do it", also
-where the output cannot be written.
+error. Exit statuses: 0 is well, 1 is "problems found" (check), "not listed" (lookup) or "not fetched" (fetch), 2 is
+"could not do it", also where the output cannot be written.
 """
 
 import errno
@@ -15,6 +15,7 @@ import click
 
 from dnsbl_server import __version__
 from dnsbl_server.cli.check import check
+from dnsbl_server.cli.fetch import fetch
 from dnsbl_server.cli.lookup import lookup
 from dnsbl_server.cli.serve import serve
 
@@ -54,9 +55,11 @@ def main() -> None:
     dnsbl-server check zones               # are the files good?
     dnsbl-server serve zones               # answer on 127.0.0.1:5300
     dnsbl-server lookup 192.0.2.1 zones    # why is this address listed?
+    dnsbl-server fetch zones               # fetch the feeds of the zones now
     """
 
 
 main.add_command(serve)
 main.add_command(check)
 main.add_command(lookup)
+main.add_command(fetch)

@@ -8,6 +8,7 @@ MAX_DEPTH: int
 class DepthError(ValueError):
     def __init__(self, version: int, number: int) -> None: ...
 
+def look_up(numbers: array[int], values: array[int]) -> array[int]: ...
 def flatten(
     spans: Spans,
     kinds: array[int],

@@ -41,6 +41,20 @@ class DepthError(ValueError):
     """More than MAX_DEPTH spans hold an address; its arguments are those of an Address."""
 
 
+def look_up(const uint32_t[::1] numbers, const uint32_t[::1] values):
+    """The value of each number, as an array. Raises IndexError for one that has none."""
+    cdef Py_ssize_t at, count = numbers.shape[0]
+    cdef size_t known = <size_t> values.shape[0]
+    cdef uint32_t[::1] found
+    out = array("I", bytes(4 * count))
+    found = out
+    for at in range(count):
+        if numbers[at] >= known:
+            raise IndexError(f"there is no value for {numbers[at]}")
+        found[at] = values[numbers[at]]
+    return out
+
+
 def flatten(Spans spans, const uint32_t[::1] kinds, uint32_t kind, const int[::1] roots, nested, combine):
     """Spans that may hold each other or cross to a layer, in which the smallest one decides.
 

@@ -8,7 +8,7 @@ anything. The exclusions of the list itself are the caller's.
 from array import array
 from collections.abc import Callable
 
-from dnsbl_server.compiler._merge import flatten, subtract
+from dnsbl_server.compiler._merge import flatten, look_up, subtract
 from dnsbl_server.compiler.chains import Chains
 from dnsbl_server.compiler.exclusions import without_excluded
 from dnsbl_server.compiler.rib import ListRib
@@ -75,7 +75,7 @@ def _kinds_of_rows(block_list: BlockList, version: int, kinds: dict[int, int], o
         rows.extend(array("I", [of_list]) * missing)
         missing = 0
         of_file = array("I", (of_list, *(kinds[id(listing)] for listing in file.listings)))
-        rows.extend(map(of_file.__getitem__, file.numbers[version]))
+        rows.extend(look_up(file.numbers[version], of_file))
     return rows
 
 

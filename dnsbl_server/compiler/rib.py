@@ -3,14 +3,15 @@
 Owns which entry decides: within a list the most specific one, and of two that are as specific the earlier, unless the
 list or the zone excludes the subject; an entry counts until it expires. Of nets the one with the fewest addresses is
 the most specific, which for CIDRs is the longest prefix; of names the one with the most labels, and of one name the
-entry that does not mean both it and all below it. Ranges may overlap, but one net, or name and scope, stands in a list
-once. Belongs to the control plane: it answers `why is this listed?`, and the compiler makes the data plane's tables
-from it.
+entry that does not mean both it and all below it. Ranges may overlap; in a zone file one net, or name and scope, stands
+in a list once. Belongs to the control plane: it answers `why is this listed?`, and the compiler makes the data plane's
+tables from it.
 
 The millions of entries of list files stay out of the trees: for one subject they are looked through.
 """
 
 from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from itertools import accumulate, pairwise
@@ -24,7 +25,7 @@ from dnsbl_server.model.address import BITS, LOOPBACK_FIRST, LOOPBACK_LAST, Addr
 from dnsbl_server.model.domain import INVALID, TEST
 from dnsbl_server.model.entry import NAMES, Entry, Exclusion, ListFile
 from dnsbl_server.model.listing import Listing
-from dnsbl_server.model.problem import MAX_PER_FILE, Problem, Problems, shorten
+from dnsbl_server.model.problem import Problem, Problems, shorten
 from dnsbl_server.model.subject import Subject
 from dnsbl_server.model.zone import BlockList, Zone
 
@@ -116,28 +117,36 @@ class ListRib:
         return source, self._written_entry(version, row).listing
 
     def _report_duplicates(self, problems: Problems) -> None:
-        """One problem for each entry that has the net or names of an earlier one, in the order of the files."""
-        found: list[list[Problem]] = [[] for _ in self.sources(4)]
-        left_out = [0] * len(found)
+        """An error for each entry of the zone file that stands there already, and a warning for each other source.
+
+        Whoever writes a list file may repeat what is listed, by itself or elsewhere: that changes nothing.
+        """
+        repeated: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
+        counts: Counter[int] = Counter()
         for family in (*BITS, NAMES):
             if family == NAMES:
                 laters, earliers = _names.duplicates(self.name_sources())
             else:
                 laters, earliers = duplicates(self._spans[family])
             starts = self._starts[family] if laters else []
-            for number, (start, end) in enumerate(pairwise(starts)):
+            for source, (start, end) in enumerate(pairwise(starts)):
                 low, high = bisect_left(laters, start), bisect_left(laters, end)
-                # A file that stands in the list twice under two names has millions; a thousand of them are shown.
-                shown = min(high, low + MAX_PER_FILE)
-                left_out[number] += high - shown
-                for at in range(low, shown):
-                    later, earlier = self._entry(family, laters[at]), self._entry(family, earliers[at])
-                    found[number].append(self._duplicate(later, earlier))
-        for each, more in zip(found, left_out, strict=True):
-            for problem in sorted(each, key=lambda problem: problem.place):
-                problems.add(problem)
-            if more:
-                problems.leave_out(each[0].place.file, more)
+                counts[source] += high - low
+                # A file that stands in the list under two names has millions.
+                shown = high if not source else min(high, low + 1)
+                repeated[source] += ((family, laters[at], earliers[at]) for at in range(low, shown))
+        for source, rows in sorted(repeated.items()):
+            pairs = [(self._entry(family, later), self._entry(family, earlier)) for family, later, earlier in rows]
+            pairs.sort(key=lambda pair: pair[0].place)
+            if not source:
+                for later, earlier in pairs:
+                    problems.add(self._duplicate(later, earlier))
+            elif pairs:
+                later, earlier = pairs[0]
+                count = counts[source]
+                stands = "entry stands" if count == 1 else "entries stand"
+                message = f"{count:,} {stands} in {self.list.name} already: {shorten(later.text)} at {earlier.place}"
+                problems.warning(later.place, "", message)
 
     def _duplicate(self, later: Entry, earlier: Entry) -> Problem:
         message = f"listed twice in {self.list.name}, first at {earlier.place}"

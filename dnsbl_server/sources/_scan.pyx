@@ -14,8 +14,6 @@ from libc.string cimport memchr, memset
 from dnsbl_server.model._names cimport Names, add_name
 from dnsbl_server.model._spans cimport Span4, Span6, Spans, add, address128
 
-ctypedef const unsigned char uchar
-
 cdef enum:
     # The largest nets that are plain, as prefix lengths; larger ones are rare, and may be worth a warning.
     LARGEST4 = 16
@@ -24,17 +22,6 @@ cdef enum:
     MAX_LABEL = 63               # RFC 1035 section 2.3.4
     MAX_NAME = 253               # as text
     AT = 1                       # the scope of a name alone (`domain`)
-
-
-cdef struct Rules:
-    # What a line may have: see `scan`.
-    bint takes_nets
-    uint8_t plain                # scopes
-    uint8_t dot
-    uint8_t star
-    uint32_t longest_name
-    uint32_t hash_size
-    bint is_of_hash[256]
 
 
 def scan(bytes block, uint64_t line, Py_ssize_t longest, columns, bint takes_nets, scopes, uint32_t longest_name, hashes,
@@ -54,19 +41,10 @@ def scan(bytes block, uint64_t line, Py_ssize_t longest, columns, bint takes_net
     cdef Rules rules
     cdef Spans v4, v6
     cdef Names names
-    cdef unsigned char character
     v4, v6, names = columns
     if v4.version != 4 or v6.version != 6:
         raise ValueError("the spans are of the wrong families")
-    memset(&rules, 0, sizeof(rules))
-    rules.takes_nets = takes_nets
-    rules.plain, rules.dot, rules.star = scopes
-    rules.longest_name = min(longest_name, <uint32_t> MAX_NAME)
-    rules.hash_size = hashes[0]
-    if rules.hash_size > rules.longest_name or rules.hash_size > MAX_LABEL:
-        rules.hash_size = 0
-    for character in list(hashes[1]):
-        rules.is_of_hash[character] = True
+    set_rules(&rules, takes_nets, scopes, longest_name, hashes)
     while start < end:
         if number > UINT32_MAX:
             raise OverflowError("too many lines")
@@ -80,6 +58,21 @@ def scan(bytes block, uint64_t line, Py_ssize_t longest, columns, bint takes_net
             break
         start = newline + 1
     return number - line
+
+
+cdef int set_rules(Rules *rules, bint takes_nets, scopes, uint32_t longest_name, hashes) except -1:
+    """The rules as `scan` has them."""
+    cdef unsigned char character
+    memset(rules, 0, sizeof(Rules))
+    rules.takes_nets = takes_nets
+    rules.plain, rules.dot, rules.star = scopes
+    rules.longest_name = min(longest_name, <uint32_t> MAX_NAME)
+    rules.hash_size = hashes[0]
+    if rules.hash_size > rules.longest_name or rules.hash_size > MAX_LABEL:
+        rules.hash_size = 0
+    for character in list(hashes[1]):
+        rules.is_of_hash[character] = True
+    return 0
 
 
 cdef bint read_line(uchar *at, uchar *end, uint32_t number, Spans v4, Spans v6, Names names, const Rules *rules) except -1:

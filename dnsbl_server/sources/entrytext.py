@@ -21,7 +21,8 @@ class EntryText:
 
     zone: the name of its zone, below which a name must fit; subdomains: a plain name means those below it, too;
     takes_suffixes: an entry may mean all names under a public suffix; hashing: where entries are e-mail addresses or
-    hashes of them; placeholders: those of its template; room: characters that its texts have room for in place of one.
+    hashes of them; placeholders: those of its template; room: characters that its texts have room for in place of one;
+    reason_room: characters that they have room for in place of a reason.
     """
 
     zone: str
@@ -30,6 +31,7 @@ class EntryText:
     hashing: Hashing | None = None
     placeholders: frozenset[str] = frozenset()
     room: int = MAX_DOMAIN
+    reason_room: int = MAX_DOMAIN
 
     @property
     def longest(self) -> int:

@@ -83,7 +83,8 @@ class ItemReader(NodeReader):
         if fields is None or row is None:
             return None
         if ("path" in fields) == ("url" in fields):
-            self.error(node, f"the item has {'both' if 'path' in fields else 'neither'} path and url", "")
+            has = "both path and url" if "path" in fields else "neither path nor url"
+            self.error(node, f"the item has {has}", "")
             return None
         options = self._options(fields, row)
         try:

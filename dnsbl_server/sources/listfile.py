@@ -1,22 +1,24 @@
 """List files: from a path to what the file lists.
 
-Owns how a list file is opened, decompressed (gzip, by its first bytes) and cut into blocks of whole lines, its limits,
+Owns how a list file is opened and cut into blocks of whole lines, its limits,
 and the table of formats. What the lines mean is the format's own: each has a `ListReader`.
 """
 
-import gzip
-import os
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from dnsbl_server.model.listing import Listing
 from dnsbl_server.model.problem import Problems
 from dnsbl_server.sources import rbldnsd
+from dnsbl_server.sources.drop import DropReader
 from dnsbl_server.sources.entrytext import EntryText
 from dnsbl_server.sources.files import open_regular, reason_of
+from dnsbl_server.sources.hosts import HostsReader
 from dnsbl_server.sources.listreader import MAX_LINE, Accept, ListReader, Reading, Sink
-from dnsbl_server.sources.plain import PlainReader
+from dnsbl_server.sources.objects import JSON_KEYS, JSON_MAPS, JsonReader, check_json
+from dnsbl_server.sources.plain import PLAIN_KEYS, PlainReader
+from dnsbl_server.sources.rows import CSV_KEYS, CSV_MAPS, CsvReader, check_csv
+from dnsbl_server.sources.unpack import DamagedError, unpacked
 
 
 class Format(NamedTuple):
@@ -36,7 +38,11 @@ class Format(NamedTuple):
 
 
 FORMATS: Mapping[str, Format] = {
-    "plain": Format(lambda sink, options: PlainReader(sink)),
+    "plain": Format(PlainReader, PLAIN_KEYS),
+    "csv": Format(CsvReader, CSV_KEYS, CSV_MAPS, check_csv),
+    "json": Format(JsonReader, JSON_KEYS, JSON_MAPS, check_json, is_raw=True),
+    "drop": Format(DropReader),
+    "hosts": Format(HostsReader),
     **{name: Format(dataset, rbldnsd.KEYS) for name, dataset in rbldnsd.DATASETS.items()},
     "combined": Format(rbldnsd.Combined, rbldnsd.COMBINED_KEYS),
 }
@@ -74,26 +80,31 @@ def read_list_file(
             sink.next_file(number)
             reader.next_file()
         before = number
+        block = b""
         try:
-            for block in _blocks(path, sink, below):
+            for block in _blocks(path, sink, below, file_format.is_raw):
                 if number + block.count(b"\n") > MAX_LINES:
                     sink.fail(0, f"more than {MAX_LINES:,} lines; split it into several files")
                     break
                 number += reader.read(block.removeprefix(_BOM) if number == before else block, number + 1)
                 progress(path, number - before)
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            sink.fail(number + 1, f"the gzip data is damaged or cut short: {error}")
+        except DamagedError as error:
+            sink.fail(number + 1, str(error))
         except OSError as error:
             sink.fail(0, reason_of(error))
+        if file_format.is_raw and block and not block.endswith(b"\n"):
+            number += 1  # its last line
     reader.finish()
     return sink.reading(is_local)
 
 
-def _blocks(path: str, sink: Sink, below: Sequence[str]) -> Iterator[bytes]:
-    """The content of a file in blocks of whole lines; of a line that is much too long only the beginning."""
+def _blocks(path: str, sink: Sink, below: Sequence[str], is_raw: bool) -> Iterator[bytes]:
+    """The content of a file in blocks of whole lines; of a line that is much too long only the beginning.
+
+    is_raw: the blocks are as they come.
+    """
     with open_regular(path, below) as file:
-        compressed = os.pread(file.fileno(), 2, 0) == b"\x1f\x8b"
-        stream: IO[bytes] | gzip.GzipFile = gzip.GzipFile(fileobj=file) if compressed else file
+        stream = unpacked(file)
         rest = b""
         size = 0
         while chunk := stream.read(_CHUNK):
@@ -101,6 +112,9 @@ def _blocks(path: str, sink: Sink, below: Sequence[str]) -> Iterator[bytes]:
             if size > MAX_SIZE:
                 sink.fail(0, f"unpacks to more than {MAX_SIZE >> 30} GiB")
                 return
+            if is_raw:
+                yield chunk
+                continue
             end = chunk.rfind(b"\n") + 1
             if len(rest) > MAX_LINE:
                 # It will be refused, so what else it has is skipped.

@@ -73,6 +73,8 @@ class ListKeysReader(ItemReader):
         subdomains = self.one(fields, "subdomains", parse_bool, False)
         takes_suffixes = self.one(fields, "public_suffixes", parse_bool, False)
         text = EntryText(zone, subdomains, takes_suffixes, hashing, placeholders, answer_text.room(listing))
+        longest = max(text.longest, LONGEST_TEXT[6]) if text.takes_names else LONGEST_TEXT[6]
+        text = replace(text, reason_room=answer_text.reason_room(listing, longest))
         entries: list[Entry] = []
         own_text = fields.get("reason", fields.get("txt"))
         for node in self.items(fields, "entries"):
@@ -215,32 +217,46 @@ class ListKeysReader(ItemReader):
         self, fields: Fields, name: str, listing: Listing, answer_text: AnswerText, text: EntryText
     ) -> tuple[ListFile, ...]:
         """What the list files and feeds of the list `name` list."""
-        named: set[tuple[str, str]] = set()
+        named: set[tuple[object, str]] = set()
         files = []
         for node in self.items(fields, "files"):
             item = self.file_item(node)
             if item is None:
                 continue
-            if (item.name, item.reading) in named:
+            where = item.paths or item.name
+            if (where, item.reading) in named:
                 self.error(item.node, "this file is named twice in the list")
                 continue
-            named.add((item.name, item.reading))
-            file = Source(item, name, listing, text, self.at(item.node)).read(self._around, self.problems)
+            named.add((where, item.reading))
+            written = item.node.text if isinstance(item.node, Scalar) else ""
+            source = Source(item, name, listing, text, self.at(item.node), written)
+            file = source.read(self._around, self.problems)
             if file is not None:
                 self._check_texts_of_file(file, answer_text)
                 files.append(file)
         return tuple(files)
 
     def _check_texts_of_file(self, file: ListFile, answer_text: AnswerText) -> None:
-        """Check the texts of the listings that entries of a file have of their own, at the first line of each."""
+        """Check the texts of the listings that entries of a file have of their own; the first that is long is shown.
+
+        Never an error: one line of a list file must not keep its zone from being loaded.
+        """
         longest = {**LONGEST_TEXT, NAMES: file.names.longest()}
-        for number, listing in enumerate(file.listings, 1):
-            if not answer_text.may_be_long(listing, max(longest.values())):
-                continue
-            for family, numbers in file.numbers.items():
-                if number in numbers:
-                    line = file.entry(family, numbers.index(number), listing).line
-                    self._report_size(Place(file.path, line), "", answer_text.size(listing, longest[family]))
+        most = max(longest.values())
+        may_be_long = {
+            number: listing for number, listing in enumerate(file.listings, 1) if answer_text.may_be_long(listing, most)
+        }
+        for family, numbers in file.numbers.items() if may_be_long else ():
+            found = {
+                number: message[0]
+                for number, listing in may_be_long.items()
+                if (message := check_size(answer_text.size(listing, longest[family]))) is not None
+            }
+            row = next((row for row, number in enumerate(numbers) if number in found), None)
+            if row is not None:
+                more = f"; {len(found) - 1:,} more listings of this file are as long" if len(found) > 1 else ""
+                place = file.entry(family, row, file.listings[0]).place
+                self._around.noted.warning(place, "", found[numbers[row]] + more)
 
     def exclusions(self, fields: Fields, text: EntryText) -> tuple[Exclusion, ...]:
         """The nets and names under `except`."""

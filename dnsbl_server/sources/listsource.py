@@ -16,7 +16,7 @@ from dnsbl_server.model.problem import Place, Problems
 from dnsbl_server.model.source import SourceState
 from dnsbl_server.model.subject import Subjects
 from dnsbl_server.sources.entrytext import EntryText
-from dnsbl_server.sources.feedstore import data_path, fetched_at
+from dnsbl_server.sources.feedstore import data_path, fetched_at, shown_url
 from dnsbl_server.sources.fileitem import FileItem
 from dnsbl_server.sources.files import OutsideError, Signature, open_regular, reason_of, signature
 from dnsbl_server.sources.kept import KeptVersion, KeptVersions
@@ -54,13 +54,17 @@ class Surroundings:
 
 @dataclass(frozen=True)
 class Source:
-    """A source of one list. at: where the zone file names it; listing: that of the list; text: how entries are read."""
+    """A source of one list.
+
+    listing: that of the list; text: how entries are read; at, written: where and how the zone file names it.
+    """
 
     item: FileItem
     list: str
     listing: Listing
     text: EntryText
     at: Place
+    written: str
 
     def read(self, around: Surroundings, problems: Problems) -> ListFile | None:
         """What the source lists; None where it has no version that can be used. problems: of the zone file."""
@@ -86,17 +90,17 @@ class Source:
         version = around.versions.get(path)
         if version is None:
             message = "has not been fetched yet; the zone is served without it"
-            around.noted.warning(self.at, feed.url, message)
+            around.noted.warning(self.at, shown_url(feed.url), message)
             return None, replace(self._unread, held_back="has not been fetched yet")
         current_at = fetched_at(state, feed.url) or version[_MODIFIED] / 1e9
         due = current_at + self.item.stale if self.item.stale else 0.0
         if self.item.stale and due <= around.now:
             message = f"withdrawn: not current since {_shown(current_at)}, and stale says how long it may be so"
-            around.noted.error(self.at, feed.url, message)
+            around.noted.error(self.at, shown_url(feed.url), message)
             return None, replace(self._unread, timestamp=current_at, held_back="withdrawn: it is stale")
         file, read = self._judged((path,), around, current_at)
         if file is None:
-            around.noted.error(self.at, feed.url, f"{read.held_back}; the zone is served without it")
+            around.noted.error(self.at, shown_url(feed.url), f"{read.held_back}; the zone is served without it")
         return file, replace(read, due=due)
 
     def _read_files(self, around: Surroundings, problems: Problems) -> tuple[ListFile | None, SourceState]:
@@ -106,14 +110,14 @@ class Source:
             try:
                 open_regular(path, around.below).close()
             except OutsideError as error:
-                problems.error(self.at, path, reason_of(error))
+                problems.error(self.at, self.written, reason_of(error))
                 return None, replace(self._unread, held_back=reason_of(error))
             except OSError:
                 pass  # it is said when it is read
         written = [version[_MODIFIED] / 1e9 for path in paths if (version := around.versions[path])]
         file, state = self._judged(paths, around, max(written, default=0.0))
         if file is None:
-            problems.error(self.at, self.item.name, f"cannot be used: {state.held_back}")
+            problems.error(self.at, self.written, state.held_back)
         return file, state
 
     def _judged(
@@ -129,7 +133,8 @@ class Source:
             return file, replace(state, timestamp=kept.timestamp, held_back="is being written", due=due)
         found = Problems()
         reading = self._reading(paths, around.progress, found, around.below if self.item.paths else ())
-        around.noted.extend(found)
+        for problem in sorted(found, key=lambda each: (each.place.line == 0, paths.index(each.place.file), each.place)):
+            around.noted.add(problem)
         is_good = not reading.verdict
         if reading.is_empty and (self.item.may_be_empty or kept is None):
             is_good = True

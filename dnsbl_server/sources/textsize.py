@@ -4,6 +4,9 @@ Owns the two limits of a text, the size of an answer for the longest address or 
 too long or that mail servers cut. Knows no nodes.
 """
 
+from dataclasses import replace
+from datetime import UTC, datetime
+
 from dnsbl_server.model.address import LONGEST_TEXT
 from dnsbl_server.model.domain import Domains
 from dnsbl_server.model.listing import OF_SUBJECT, Listing, Template, describe_listing
@@ -11,6 +14,8 @@ from dnsbl_server.model.subject import Subjects
 from dnsbl_server.sources.values import MAX_TEXT
 
 SHORT_TEXT = 255  # bytes of its first string: what Exim and Postfix show
+_LONGEST_CODE = 0x7FFEFEFE  # 127.254.254.254
+_LONGEST_TIME = datetime(2000, 1, 1, 0, 0, 1, tzinfo=UTC)
 
 
 class AnswerText:
@@ -36,6 +41,20 @@ class AnswerText:
         """How many characters of a name an answer has room for."""
         marks = sum(each in OF_SUBJECT for each in self.template.parts[1::2])
         return (MAX_TEXT - self.size(listing, 0)) // marks if marks else MAX_TEXT
+
+    def reason_room(self, listing: Listing, longest: int) -> int:
+        """How many characters of a reason an answer has room for, whatever times and code the listing has.
+
+        longest: characters of an address or a name.
+        """
+        marks = self.template.parts[1::2].count("reason")
+        if not marks:
+            return MAX_TEXT
+        # One of its own is never longer than two of the list.
+        codes = listing.codes if len(listing.codes) > 1 else (_LONGEST_CODE,)
+        full = replace(listing, codes=codes, reason="x", listed=_LONGEST_TIME, expires=_LONGEST_TIME)
+        one = self.size(full, longest)
+        return max(0, (MAX_TEXT - one + marks) // marks)
 
 
 def shown_size(what: Subjects) -> int:

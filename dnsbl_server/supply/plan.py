@@ -80,22 +80,22 @@ class KnownFile:
 
     sources: the files it was made from, and their versions; has_succeeded: whether its last load did; made_at: as of
     when the table in service was made, 0 where there is none; next_expiry: when the next entry of that table expires, 0
-    is never; source_due: when it is to be read again because of a source, 0 is never (rule 19); tried_at: of the last
+    is never; tried_at: of the last
     load for rule 4, 6 or 19; not_before: no load for an expiry until then (rule 5);
     crashes: how many of its loaders failed in a row, crashed_at: when the last one did, retry_at: when it is due then
-    (rule 17).
+    (rule 17); source_due: when it is to be read again because of a source, 0 is never (rule 19).
     """
 
     sources: Mapping[str, Signature]
     has_succeeded: bool
     made_at: float = 0.0
     next_expiry: float = 0.0
-    source_due: float = 0.0
     tried_at: float = 0.0
     not_before: float = 0.0
     crashes: int = 0
     crashed_at: float = 0.0
     retry_at: float = 0.0
+    source_due: float = 0.0
 
     @property
     def retry_due(self) -> float | None:

@@ -210,16 +210,20 @@ def _limit_memory(pid: int, size: int) -> None:
         resource.prlimit(pid, resource.RLIMIT_DATA, (limit, limit))
 
 
-def _start(stdin: FileIO, stdout: socket.socket, stderr: FileIO) -> subprocess.Popen[bytes]:
-    # The process finds the package where this one found it, and nothing in the working directory.
+def environment() -> dict[str, str]:
+    """That of a child process: it finds the package where this one found it, and nothing in the working directory."""
     package = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": path}
+
+
+def _start(stdin: FileIO, stdout: socket.socket, stderr: FileIO) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "dnsbl_server.supply.loader"],
         stdin=stdin,
         stdout=stdout.fileno(),
         stderr=stderr,
-        env={**os.environ, "PYTHONPATH": path},
+        env=environment(),
         start_new_session=True,
     )
 

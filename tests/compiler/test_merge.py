@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsbl_server.compiler._merge import MAX_DEPTH, DepthError, flatten, intervals, lay_over, subtract
+from dnsbl_server.compiler._merge import MAX_DEPTH, DepthError, flatten, intervals, lay_over, look_up, subtract
 from dnsbl_server.model._spans import Spans, sorted_spans
 from dnsbl_server.model.address import BITS
 from tests.model.test_spans import LAST, MIDDLE, WINDOW, Triple, held, triples, worlds
@@ -203,3 +203,12 @@ def test_intervals_of_ipv6_are_big_endian() -> None:
 def test_a_number_without_an_answer_is_refused() -> None:
     with pytest.raises(IndexError):
         intervals(Spans(4, [(1, 1, 2)]), array("I", [0, 0]), lambda number: 1)
+
+
+def test_each_number_has_its_value() -> None:
+    values = array("I", [7, 0, (1 << 32) - 1])
+    assert look_up(array("I", [2, 0, 0, 1]), values) == array("I", [(1 << 32) - 1, 7, 7, 0])
+    assert look_up(array("I"), values) == look_up(array("I"), array("I")) == array("I")
+    for wrong in (3, (1 << 32) - 1):
+        with pytest.raises(IndexError):
+            look_up(array("I", [0, wrong]), values)

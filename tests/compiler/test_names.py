@@ -2,18 +2,16 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import pytest
 
-from dnsbl_server.sources import listkeys
-from dnsbl_server.sources.listfile import read_list_file
+from dnsbl_server.sources import listsource
 from dnsbl_server.supply.load import CompiledZone, LoadResult
 from dnsbl_server.table.layout import Answer
 from dnsbl_server.table.pack import info_of
 from dnsbl_server.table.table import ZoneTable
-from tests.annotated import AnnotatedReader
+from tests.annotated import read_annotated
 from tests.compiler.tables import loaded, reasons
 from tests.conftest import NOW
 
@@ -39,7 +37,7 @@ def at(moment: int) -> str:
 @pytest.fixture
 def annotated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
     """Write list files of the annotated format, feed1.txt, feed2.txt, ..."""
-    monkeypatch.setattr(listkeys, "read_list_file", partial(read_list_file, make_reader=AnnotatedReader))
+    monkeypatch.setattr(listsource, "read_list_file", read_annotated)
 
     def write(*files: list[str]) -> None:
         for number, lines in enumerate(files, 1):

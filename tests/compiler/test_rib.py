@@ -10,7 +10,7 @@ from dnsbl_server.compiler.rib import ZoneRib
 from dnsbl_server.model.address import Net, parse_address, parse_net
 from dnsbl_server.model.entry import Entry, Exclusion
 from dnsbl_server.model.listing import Listing
-from dnsbl_server.model.problem import MAX_PER_FILE, Place, Problems
+from dnsbl_server.model.problem import Place, Problems
 from dnsbl_server.model.subject import Subject
 from dnsbl_server.model.zone import BlockList, Zone
 from dnsbl_server.supply.load import LoadResult
@@ -192,32 +192,33 @@ def test_a_duplicate_in_a_file_names_both_places(load_texts: Callable[..., LoadR
     assert not load.zones
 
 
-def test_duplicates_between_files_are_reported_in_the_order_of_the_files(
-    load_texts: Callable[..., LoadResult], tmp_path: Path
-) -> None:
+def test_what_files_repeat_is_counted_and_reported_once(load_texts: Callable[..., LoadResult], tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("2001:db8::1\n192.0.2.1\n192.0.2.0/30\n192.0.2.1\n")
     (tmp_path / "b.txt").write_text("192.0.2.4-192.0.2.9\n# x\n192.0.2.4-192.0.2.9\n198.51.100.7/32\n2001:DB8::1\n")
     load = load_texts("zone: bl.example.org\nentries: [198.51.100.7]\nfiles: [a.txt, b.txt]\n")
-    twice = "listed twice in bl.example.org, first at"
+    already = "in bl.example.org already:"
     assert [str(problem).replace(f"{tmp_path}/", "") for problem in load.problems] == [
-        f"a.txt:4: 192.0.2.1: {twice} a.txt:2",
-        f"b.txt:3: 192.0.2.4-192.0.2.9: {twice} b.txt:1",
-        f"b.txt:4: 198.51.100.7: {twice} z0.yaml:2:11",
-        f"b.txt:5: 2001:db8::1: {twice} a.txt:1",
+        f"a.txt:4: warning: 1 entry stands {already} 192.0.2.1 at a.txt:2",
+        f"b.txt:3: warning: 3 entries stand {already} 192.0.2.4-192.0.2.9 at b.txt:1",
     ]
-    assert not load.zones
+    (loaded,) = load.zones.values()
+    # The zone file comes before the list files, and these are in their order.
+    (match,) = loaded.rib.explain(parse_address("198.51.100.7"), NOW).deciding
+    assert match.entry is not None
+    assert match.entry.file.endswith("z0.yaml")
+    (match,) = loaded.rib.explain(parse_address("2001:db8::1"), NOW).deciding
+    assert match.entry is not None
+    assert match.entry.place == Place(str(tmp_path / "a.txt"), 1)
 
 
-def test_a_file_listed_twice_over_shows_some_and_counts_the_others(
-    load_texts: Callable[..., LoadResult], tmp_path: Path
-) -> None:
+def test_a_file_listed_twice_over_is_one_warning(load_texts: Callable[..., LoadResult], tmp_path: Path) -> None:
     nets = "".join(f"10.0.{number >> 8}.{number & 255}\n2001:db8::{number:x}\n" for number in range(3_000))
     (tmp_path / "a.txt").write_text(nets)
     (tmp_path / "b.txt").write_text(nets)
     load = load_texts("zone: bl.example.org\nfiles: [a.txt, b.txt]\n")
-    assert len(load.problems.errors) == MAX_PER_FILE
-    assert load.problems.left_out == {str(tmp_path / "b.txt"): 6_000 - MAX_PER_FILE}
-    assert [problem.place.line for problem in load.problems] == list(range(1, MAX_PER_FILE + 1))
+    (problem,) = load.problems
+    assert problem.warning
+    assert problem.message.startswith("6,000 entries stand in bl.example.org already: 10.0.0.0 at ")
 
 
 def test_entries_of_list_files_explain_themselves(load_texts: Callable[..., LoadResult], tmp_path: Path) -> None:

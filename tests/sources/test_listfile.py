@@ -1,8 +1,12 @@
 """List files: opened, decompressed and cut into blocks, whatever their format; and damaged and hostile ones."""
 
+import bz2
 import gzip
+import lzma
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,10 +18,10 @@ from dnsbl_server.model.problem import Place, Problems
 from dnsbl_server.model.subject import Subjects
 from dnsbl_server.sources import listfile
 from dnsbl_server.sources.entrytext import EntryText
-from dnsbl_server.sources.listfile import read_list_file
+from dnsbl_server.sources.listfile import FORMATS, Format, read_list_file
 from dnsbl_server.sources.listreader import MAX_LINE
-from tests.annotated import AnnotatedReader
-from tests.sources.test_plain import BAD, GOOD, Line, single
+from tests.annotated import ANNOTATED, AnnotatedReader
+from tests.sources.test_plain import BAD, GOOD, Line, said, single
 
 TEXT = EntryText("bl.example.org")
 LISTING = Listing((0x7F000002,), "", 300)
@@ -33,12 +37,14 @@ def _all(net: Subjects, text: str, place: Place) -> bool:
 
 def _read(path: Path) -> tuple[list[Line], list[str]]:
     problems = Problems()
-    file = read_list_file(str(path), LISTING, problems, _quiet, _all, TEXT)
+    reading = read_list_file([str(path)], LISTING, problems, _quiet, _all, TEXT)
+    file = reading.file
     entries = list(file.entries(LISTING))
     assert len(file) == len(entries)
     assert {(entry.file, entry.column) for entry in entries} <= {(str(path), 0)}
     lines = [(*entry.what, entry.line) if isinstance(entry.what, Net) else (0, 0, 0, entry.line) for entry in entries]
-    return lines, [str(problem).removeprefix(str(path) + ":").strip() for problem in problems]
+    failed = [reading.verdict] if reading.verdict and not reading.is_empty and " lines " not in reading.verdict else []
+    return lines, failed + [said(problem).removeprefix(str(path) + ":").strip() for problem in problems]
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 7, 1 << 20])
@@ -73,8 +79,8 @@ def test_each_bad_line_is_a_problem_with_its_number(
         assert found[0].startswith("1:1: xxx")
         return
     assert len(found) == len(problems)
-    for said, expected in zip(sorted(found), sorted(problems), strict=True):
-        assert said.startswith(expected)
+    for each, expected in zip(sorted(found), sorted(problems), strict=True):
+        assert each.startswith(expected)
 
 
 PACKED = gzip.compress(b"192.0.2.1\n" * 1_000, mtime=0)
@@ -155,7 +161,7 @@ def test_progress_tells_how_many_lines_were_read(tmp_path: Path, monkeypatch: py
     path = tmp_path / "list"
     path.write_bytes(b"192.0.2.1\n" * 10)
     told: list[tuple[str, int]] = []
-    read_list_file(str(path), LISTING, Problems(), lambda path, count: told.append((path, count)), _all, TEXT)
+    read_list_file([str(path)], LISTING, Problems(), lambda path, count: told.append((path, count)), _all, TEXT)
     counts = [count for _, count in told]
     assert {file for file, _ in told} == {str(path)}
     assert counts == sorted(counts)
@@ -179,7 +185,7 @@ def test_a_format_is_read_by_its_reader(tmp_path: Path, monkeypatch: pytest.Monk
     path = tmp_path / "list"
     path.write_bytes(b"192.0.2.0/24\n192.0.2.7 | spam | 127.0.0.3 | 60 | -\n!192.0.2.9\nend 3")
     problems = Problems()
-    file = read_list_file(str(path), LISTING, problems, _quiet, _all, TEXT, AnnotatedReader)
+    file = read_list_file([str(path)], LISTING, problems, _quiet, _all, TEXT, ANNOTATED).file
     assert not list(problems)
     own = Listing((0x7F000003,), "spam", 60)
     assert [(each.text, each.line, each.listing) for each in file.entries(LISTING)] == [
@@ -189,5 +195,52 @@ def test_a_format_is_read_by_its_reader(tmp_path: Path, monkeypatch: pytest.Monk
     assert [str(file.exclusion(4, row).place) for row in range(len(file.excluded[4]))] == [f"{path}:3"]
     # A reader can say at the end that something is missing.
     path.write_bytes(b"192.0.2.0/24\n")
-    read_list_file(str(path), LISTING, problems, _quiet, _all, TEXT, AnnotatedReader)
-    assert [str(problem) for problem in problems] == [f"{path}:1: the last line is missing"]
+    reading = read_list_file([str(path)], LISTING, problems, _quiet, _all, TEXT, ANNOTATED)
+    assert reading.verdict == "the last line is missing"
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress, bz2.compress, lzma.compress])
+@pytest.mark.parametrize(("chunk", "size"), [(7, 7), (1 << 20, 33)])
+def test_a_raw_format_gets_the_file_as_it_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compress: Callable[[bytes], bytes], chunk: int, size: int
+) -> None:
+    monkeypatch.setattr(listfile, "_CHUNK", chunk)
+    blocks: list[tuple[bytes, int]] = []
+
+    class RawReader(AnnotatedReader):
+        def read(self, block: bytes, line: int) -> int:
+            blocks.append((block, line))
+            return block.count(b"\n")
+
+        def finish(self) -> None:
+            pass
+
+    paths = [tmp_path / "a", tmp_path / "b"]
+    for path in paths:
+        path.write_bytes(compress(b"one\ntwo\n" + b"x" * 25))
+    raw = Format(lambda sink, options: RawReader(sink), is_raw=True)
+    reading = read_list_file([str(path) for path in paths], LISTING, Problems(), _quiet, _all, TEXT, raw)
+    assert b"".join(block for block, _ in blocks) == (b"one\ntwo\n" + b"x" * 25) * 2
+    assert max(len(block) for block, _ in blocks) == size
+    # The last line of a file is one, though it has no newline.
+    assert blocks[-1][1] in (4, 6)
+    assert reading.file.parts == ((3, str(paths[1])),)
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
+def test_limits_hold_for_every_compression(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compress: Callable[[bytes], bytes]
+) -> None:
+    monkeypatch.setattr(listfile, "MAX_SIZE", 1 << 20)
+    path = tmp_path / "list"
+    cases: tuple[tuple[str, bytes, dict[str, Any]], ...] = (
+        ("plain", b"192.0.2.1\n" * 200_000, {}),
+        ("json", b"[" + b" " * 2_000_000 + b"]", {"fields": {"net": ("ip",)}}),
+    )
+    for name, data, options in cases:
+        path.write_bytes(compress(data))
+        reading = read_list_file([str(path)], LISTING, Problems(), _quiet, _all, TEXT, FORMATS[name], options)
+        assert "unpacks to more than" in reading.verdict
+    path.write_bytes(compress(b"192.0.2.1\n" * 2_000)[:-1])
+    reading = read_list_file([str(path)], LISTING, Problems(), _quiet, _all, TEXT)
+    assert "damaged or cut short" in reading.verdict

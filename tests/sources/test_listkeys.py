@@ -1,17 +1,15 @@
 """The rules of a list and its entries: what breaks them or is warned of, with the place of the value."""
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from dnsbl_server.model.problem import Problems
-from dnsbl_server.sources import listkeys
-from dnsbl_server.sources.listfile import read_list_file
+from dnsbl_server.sources import listkeys, listsource
 from dnsbl_server.sources.zonefile import read_zone_file
 from dnsbl_server.supply.load import LoadResult
-from tests.annotated import AnnotatedReader
+from tests.annotated import read_annotated
 from tests.sources.refusing import assert_refused, lines_of
 
 ZONE = "zone: bl.example.org\n"
@@ -258,8 +256,8 @@ LONG = "y" * 230
         (
             [f"192.0.2.2 | {LONG * 3} | 127.0.0.2 | 60 | -", f"2001:db8::1 | {LONG * 3} | 127.0.0.2 | 60 | -"],
             [
-                "feed.txt:1: the TXT answer is at most 500 bytes long; this makes it 757",
-                "feed.txt:2: the TXT answer is at most 500 bytes long; this makes it 781",
+                "feed.txt:1: warning: the TXT answer is at most 500 bytes long; this makes it 757",
+                "feed.txt:2: warning: the TXT answer is at most 500 bytes long; this makes it 781",
             ],
         ),
     ],
@@ -271,7 +269,7 @@ def test_the_texts_of_a_list_file_have_limits_too(
     lines: list[str],
     said: list[str],
 ) -> None:
-    monkeypatch.setattr(listkeys, "read_list_file", partial(read_list_file, make_reader=AnnotatedReader))
+    monkeypatch.setattr(listsource, "read_list_file", read_annotated)
     (tmp_path / "feed.txt").write_text("\n".join([*lines, f"end {len(lines)}"]))
     result = load_texts(ZONE + "files: [feed.txt]\n")
     assert [str(problem).removeprefix(f"{tmp_path}/") for problem in result.problems] == said

@@ -24,7 +24,7 @@ def sink_of(problems: Problems | None = None) -> Sink:
     def accept(net: Subjects, text: str, place: Place) -> bool:
         return text != "192.0.2.66"
 
-    return Sink("list", LISTING, Problems() if problems is None else problems, accept, EntryText("bl.example.org"))
+    return Sink(["list"], LISTING, Problems() if problems is None else problems, accept, EntryText("bl.example.org"))
 
 
 def add(sink: Sink, text: str, line: int, listing: Listing = LISTING) -> None:
@@ -35,7 +35,7 @@ def test_without_own_listings_there_is_no_column() -> None:
     sink = sink_of()
     add(sink, "192.0.2.1", 1)
     add(sink, "2001:db8::/32", 2, replace(LISTING))
-    file = sink.list_file()
+    file = sink.reading().file
     assert (file.numbers, file.listings) == ({}, ())
     assert file.listings_in_use(LISTING) == (LISTING,)
     assert list(file.nets[4]) == [(0xC0000201, 0xC0000201, 1)]
@@ -47,7 +47,7 @@ def test_equal_listings_are_shared() -> None:
     sink = sink_of()
     for line in range(1, 1001):
         add(sink, f"192.0.{line >> 8}.{line & 255}", line, replace(OTHER) if line % 2 else replace(THIRD))
-    file = sink.list_file()
+    file = sink.reading().file
     assert file.listings == (OTHER, THIRD)
     assert len({id(entry.listing) for entry in file.entries(LISTING)}) == 2
     assert file.listings_in_use(LISTING) == (OTHER, THIRD)
@@ -64,7 +64,7 @@ def test_a_column_starts_when_it_is_needed() -> None:
     sink.v4.append(6, 6, 6)
     add(sink, "192.0.2.7", 7, OTHER)
     sink.v4.append(8, 8, 8)
-    file = sink.list_file()
+    file = sink.reading().file
     assert {version: list(numbers) for version, numbers in file.numbers.items()} == {4: [0, 0, 1, 0, 0, 1, 0]}
     own = [entry.line for entry in file.entries(LISTING) if entry.listing is not LISTING]
     assert own == [4, 7]
@@ -77,7 +77,7 @@ def test_what_is_not_accepted_leaves_nothing() -> None:
     add(sink, "192.0.2.66", 1, OTHER)
     add(sink, "192.0.2.1", 2, THIRD)
     add(sink, "192.0.2.2", 3)
-    file = sink.list_file()
+    file = sink.reading().file
     assert [(entry.line, entry.listing) for entry in file.entries(LISTING)] == [(2, THIRD), (3, LISTING)]
     assert file.listings == (THIRD,)
 
@@ -89,11 +89,14 @@ def test_exclusions_and_problems_have_their_places() -> None:
     sink.exclude(parse_net("2001:db8::1"), 6)
     sink.error(7, 3, "x", "wrong")
     sink.warning(8, 0, "", "odd")
-    file = sink.list_file()
+    file = sink.reading().file
     assert len(file) == 0
     assert file.exclusion(4, 0) == (parse_net("192.0.2.0/31"), "192.0.2.0/31", Place("list", 5))
     assert file.exclusion(6, 0) == (parse_net("2001:db8::1"), "2001:db8::1", Place("list", 6))
-    assert [str(problem) for problem in problems] == ["list:7:3: x: wrong", "list:8: warning: odd"]
+    assert {str(problem) for problem in problems} == {
+        "list:7:3: warning: x: skipped: wrong",
+        "list:8: warning: odd",
+    }
 
 
 @given(st.lists(st.tuples(st.sampled_from(["192.0.2.1", "2001:db8::1", "192.0.2.66"]), st.integers(0, 9)), max_size=20))
@@ -103,7 +106,7 @@ def test_every_entry_has_the_listing_it_came_with(rows: list[tuple[str, int]]) -
     for line, (text, number) in enumerate(rows, 1):
         add(sink, text, line, listings[number])
     expected = [(line, listings[number]) for line, (text, number) in enumerate(rows, 1) if text != "192.0.2.66"]
-    file = sink.list_file()
+    file = sink.reading().file
     assert [(entry.line, entry.listing) for entry in file.entries(LISTING)] == expected
     assert set(file.listings_in_use(LISTING)) == {listing for _, listing in expected}
 

@@ -7,11 +7,13 @@ import pytest
 from dnsbl_server.model.address import Net
 from dnsbl_server.model.entry import ListFile
 from dnsbl_server.model.listing import Listing
-from dnsbl_server.model.problem import Place, Problems
+from dnsbl_server.model.problem import Place, Problem, Problems
 from dnsbl_server.model.subject import Subjects
 from dnsbl_server.sources.entrytext import EntryText
-from dnsbl_server.sources.listreader import MAX_BAD_LINES, MAX_LINE, Accept, Sink
+from dnsbl_server.sources.listreader import MAX_LINE, MAX_SHOWN, Accept, Sink
 from dnsbl_server.sources.plain import PlainReader
+from tests.sources.formats import Row
+from tests.sources.formats import read as read_format
 
 A = int(IPv4Address("192.0.2.1"))
 LISTING = Listing((0x7F000002,), "", 300)
@@ -24,18 +26,23 @@ def single(number: int) -> Line:
 
 
 def read(data: bytes, problems: Problems, accept: Accept = lambda net, text, place: True) -> ListFile:
-    sink = Sink("list", LISTING, problems, accept, EntryText("bl.example.org"))
-    reader = PlainReader(sink)
+    sink = Sink(["list"], LISTING, problems, accept, EntryText("bl.example.org"))
+    reader = PlainReader(sink, {})
     assert reader.read(data, 1) == data.count(b"\n") + bool(data and not data.endswith(b"\n"))
     reader.finish()
-    return sink.list_file()
+    return sink.reading().file
 
 
 def lines_and_problems(data: bytes) -> tuple[list[Line], list[str]]:
     problems = Problems()
     file = read(data, problems)
     lines = [(*entry.what, entry.line) for entry in file.entries(LISTING) if isinstance(entry.what, Net)]
-    return lines, [str(problem).removeprefix("list:") for problem in problems]
+    return lines, [said(problem).removeprefix("list:") for problem in problems]
+
+
+def said(problem: Problem) -> str:
+    """What a bad line says, whether it is skipped or refuses its file."""
+    return str(problem).replace("warning: ", "").replace("skipped: ", "")
 
 
 GOOD: list[tuple[bytes, list[Line]]] = [
@@ -113,11 +120,11 @@ def test_a_web_page_in_place_of_a_list_is_refused_line_by_line() -> None:
 def test_a_list_of_rubbish_does_not_fill_the_memory() -> None:
     lines, problems = lines_and_problems(b"rubbish\n" * 5_000)
     assert lines == []
-    assert len(problems) == MAX_BAD_LINES + 1
+    assert len(problems) == MAX_SHOWN + 1
     assert problems[-1].endswith("and 4,995 more lines that cannot be read")
 
 
-def test_problems_come_in_the_order_of_the_lines() -> None:
+def test_every_line_says_what_is_odd_or_wrong() -> None:
     data = b"x\n127.0.0.1\n" + b"y" * 5_000 + b"\n192.0.2.1\n10.0.0.0/7\nz\n"
     problems = Problems()
 
@@ -126,7 +133,7 @@ def test_problems_come_in_the_order_of_the_lines() -> None:
         return text != "127.0.0.1"
 
     file = read(data, problems, accept)
-    assert [problem.place.line for problem in problems] == [1, 2, 3, 5, 6]
+    assert sorted(problem.place.line for problem in problems) == [1, 2, 3, 5, 6]
     assert [entry.line for entry in file.entries(LISTING)] == [4, 5]
 
 
@@ -140,3 +147,28 @@ def test_a_list_file_knows_its_entries() -> None:
         (5, "2001:db8:1::1", LISTING),
     ]
     assert (len(file), len(file.nets[4]), len(file.nets[6])) == (4, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"192.0.2.1 ; SBL123", "SBL123"),
+        (b"192.0.2.1;SBL123", "SBL123"),
+        (b"192.0.2.1 # why # so; yes \r", "why # so; yes"),
+        (b"192.0.2.1 ## ;# why", "why"),
+        (b"192.0.2.1", "of the list"),
+        (b"192.0.2.1 #", "of the list"),
+        (b"192.0.2.1 ; ", "of the list"),
+        (b"\x0b192.0.2.1 # not plain", "not plain"),
+    ],
+)
+def test_a_comment_is_the_reason_where_an_item_says_so(line: bytes, reason: str) -> None:
+    found = read_format("plain", line + b"\n# not of an entry\n", reason="comment")
+    assert (found.rows, found.said) == ([Row("192.0.2.1", 1, reason)], [])
+    assert read_format("plain", line).rows == [Row("192.0.2.1", 1)]
+
+
+def test_a_bad_line_with_a_comment_is_skipped() -> None:
+    found = read_format("plain", b"192.0.2.1 # x\n192.0.2.1/24 # y\n10.0.0.0/8 # z\n", reason="comment")
+    assert found.rows == [Row("192.0.2.1", 1, "x"), Row("10.0.0.0/8", 3, "z")]
+    assert found.reading.skipped == 1

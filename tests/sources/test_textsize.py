@@ -1,5 +1,6 @@
 """How long TXT answers become: the two limits, and the quick estimate beside the exact size."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from dnsbl_server.model.address import LONGEST_TEXT
 from dnsbl_server.model.listing import Listing, Template
 from dnsbl_server.sources.textsize import SHORT_TEXT, AnswerText, check_size
-from dnsbl_server.sources.values import PLACEHOLDERS
+from dnsbl_server.sources.values import MAX_TEXT, PLACEHOLDERS
 
 PART = st.text("x", max_size=120)
 TEMPLATES = st.lists(st.tuples(st.sampled_from(PLACEHOLDERS), PART), max_size=5).flatmap(
@@ -55,3 +56,22 @@ def test_no_long_text_is_taken_for_a_short_one(
     answer_text = AnswerText(zone, name, template)
     for longest in (*LONGEST_TEXT.values(), 253):
         assert answer_text.size(listing, longest) <= SHORT_TEXT or answer_text.may_be_long(listing, longest)
+
+
+@given(TEMPLATES, st.integers(0, 253), st.booleans())
+def test_a_reason_that_there_is_room_for_makes_no_text_too_long(
+    template: Template, longest: int, has_times: bool
+) -> None:
+    answer_text = AnswerText("bl.example.org", "traps", template)
+    default = Listing((0x7F000002,), "of the list", 300)
+    room = answer_text.reason_room(default, longest)
+    moment = datetime(2026, 11, 24, 18, 30, 59, tzinfo=UTC) if has_times else None
+    if not room or "reason" not in template.placeholders:
+        return
+    assert answer_text.size(replace(default, reason="x" * room, listed=moment, expires=moment), longest) <= MAX_TEXT
+    full = replace(default, codes=(0x7FFFFF7F,), listed=_LATE, expires=_LATE)
+    assert answer_text.size(replace(full, reason="x" * room), longest) <= MAX_TEXT
+    assert answer_text.size(replace(full, reason="x" * (room + 1)), longest) > MAX_TEXT
+
+
+_LATE = datetime(2026, 1, 1, 0, 0, 1, tzinfo=UTC)

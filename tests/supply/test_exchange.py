@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dnsbl_server.model.feed import FeedSpec
 from dnsbl_server.model.problem import MAX_PER_FILE, Place, Problem, Problems
+from dnsbl_server.model.source import SourceState
 from dnsbl_server.supply.exchange import (
     ExchangeError,
     Job,
@@ -34,24 +36,42 @@ JOBS = st.builds(
     served=st.dictionaries(NAMES, NAMES),
     versions=st.dictionaries(NAMES, st.builds(ZoneVersion, COUNTS, NAMES)),
     files_below=st.lists(NAMES).map(tuple),
+    state=NAMES,
 )
 PROBLEMS = st.builds(Problem, st.builds(Place, NAMES, COUNTS, COUNTS), NAMES, NAMES, st.booleans())
 SIGNATURES = st.none() | st.tuples(*[st.integers(-(1 << 70), 1 << 70)] * 5)
 SOURCES = st.dictionaries(NAMES, st.dictionaries(NAMES, SIGNATURES))
+
+TIMES = st.floats(0, 1e12)
+STATES = st.builds(
+    SourceState,
+    list=NAMES,
+    source=NAMES,
+    timestamp=TIMES,
+    entries=COUNTS,
+    skipped=COUNTS,
+    held_back=NAMES,
+    due=TIMES,
+    feed=st.none() | st.builds(FeedSpec, NAMES, COUNTS, NAMES),
+)
 
 JOB = {
     "files": ["a.yaml"],
     "served": {"a.example": "a.yaml"},
     "versions": {"a.example": [3, "00"]},
     "files_below": ["lists"],
+    "state": "state",
 }
 TABLE = {"kind": "table", "file": "a.yaml"}
 PROGRESS = {"kind": "progress", "file": "a.yaml", "source": "b", "version": [1, 2, 3, 4, 5]}
 PROBLEM = {"file": "a.yaml", "line": 1, "column": 2, "value": "x", "message": "wrong", "warning": False}
+FEED = {"url": "https://feeds.example/x", "every": 60, "secret": ""}
+STATE = {"list": "a", "source": "b", "timestamp": 1.5, "entries": 1, "skipped": 0, "held_back": "", "due": 0}
 REPORT = {
     "problems": [PROBLEM],
     "left_out": {"a.yaml": 1},
     "sources": {"a.yaml": {"a.yaml": [1, 2, 3, 4, 5], "b": None}},
+    "states": {"a.yaml": [{**STATE, "feed": None}, {**STATE, "feed": FEED}]},
 }
 DECODERS: dict[str, tuple[Callable[[bytes], object], dict[str, Any]]] = {
     "job": (decode_job, JOB),
@@ -77,10 +97,11 @@ def test_a_notice_comes_back(notice: ProgressNotice | TableNotice | ReportNotice
     assert decode_notice(encode_notice(notice)) == notice
 
 
-@given(st.lists(PROBLEMS), SOURCES)
-def test_a_report_comes_back(found: list[Problem], sources: dict[str, Any]) -> None:
+@given(st.lists(PROBLEMS), SOURCES, st.dictionaries(NAMES, st.lists(STATES).map(tuple)))
+def test_a_report_comes_back(found: list[Problem], sources: dict[str, Any], states: dict[str, Any]) -> None:
     problems = problems_of(*found)
-    report = decode_report(encode_report(Report(problems, sources)))
+    report = decode_report(encode_report(Report(problems, sources, states)))
+    assert report.states == states
     assert list(report.problems) == list(problems)
     assert report.problems.left_out == problems.left_out
     assert report.sources == sources
@@ -90,7 +111,7 @@ def test_a_flood_of_problems_comes_back() -> None:
     place = Place("a.yaml", 1, 1)
     flood = [Problem(place, str(number), "odd", warning=True) for number in range(MAX_PER_FILE + 5)]
     problems = problems_of(*flood, Problem(place, "x", "wrong"), *flood)
-    report = decode_report(encode_report(Report(problems, {})))
+    report = decode_report(encode_report(Report(problems, {}, {})))
     assert list(report.problems) == list(problems)
     assert report.problems.left_out == problems.left_out
     assert [problem.message for problem in report.problems.errors] == ["wrong"]
@@ -124,10 +145,10 @@ def test_a_missing_field_of_a_problem_is_named(field: str) -> None:
 @pytest.mark.parametrize(
     ("what", "value", "fields"),
     [
-        ("job", {**JOB, "more": 1}, "files, served, versions, files_below"),
+        ("job", {**JOB, "more": 1}, "files, served, versions, files_below, state"),
         ("notice", {**TABLE, "more": 1}, "kind, file"),
         ("notice", {"kind": "report", "more": 1}, "kind"),
-        ("report", {**REPORT, "more": 1}, "problems, left_out, sources"),
+        ("report", {**REPORT, "more": 1}, "problems, left_out, sources, states"),
     ],
 )
 def test_a_field_too_many_is_refused(what: str, value: object, fields: str) -> None:
@@ -146,6 +167,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("job", {**JOB, "versions": {"a": [1, 2]}}, "job.versions['a'][1]: not a text"),
     ("job", {**JOB, "files_below": "lists"}, "job.files_below: not an array"),
     ("job", {**JOB, "files_below": [1]}, "job.files_below[0]: not a text"),
+    ("job", {**JOB, "state": None}, "job.state: not a text"),
     ("notice", {**TABLE, "kind": "other"}, "notice.kind: none of progress, table and report"),
     ("notice", {**TABLE, "kind": ["table"]}, "notice.kind: none of progress, table and report"),
     ("notice", {**TABLE, "file": 1}, "notice.file: not a text"),
@@ -155,6 +177,24 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("report", {**REPORT, "problems": {}}, "report.problems: not an array"),
     ("report", {**REPORT, "problems": [[]]}, "report.problems[0]: not an object"),
     ("report", {**REPORT, "left_out": {"a": None}}, "report.left_out['a']: not a whole number"),
+    ("report", {**REPORT, "states": {"a": {}}}, "report.states['a']: not an array"),
+    ("report", {**REPORT, "states": {"a": [STATE]}}, "report.states['a'][0].feed: missing"),
+    ("report", {**REPORT, "states": {"a": [{**STATE, "feed": 1}]}}, "report.states['a'][0].feed: not an object"),
+    (
+        "report",
+        {**REPORT, "states": {"a": [{**STATE, "feed": {**FEED, "every": -1}}]}},
+        "report.states['a'][0].feed.every: less than 0",
+    ),
+    (
+        "report",
+        {**REPORT, "states": {"a": [{**STATE, "feed": None, "due": -1}]}},
+        "report.states['a'][0].due: not a time",
+    ),
+    (
+        "report",
+        {**REPORT, "states": {"a": [{**STATE, "feed": None, "timestamp": "1"}]}},
+        "report.states['a'][0].timestamp: not a time",
+    ),
     ("report", {**REPORT, "sources": {"a": []}}, "report.sources['a']: not an object"),
     ("report", {**REPORT, "sources": {"a": {"b": 1}}}, "report.sources['a']['b']: not an array"),
     ("report", {**REPORT, "sources": {"a": {"b": [1]}}}, "report.sources['a']['b']: not 5 numbers"),

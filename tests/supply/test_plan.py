@@ -48,6 +48,11 @@ def expiring(at: float, tried_at: float = 0.0, not_before: float = 0.0, has_succ
     return KnownFile({"a": OLD}, has_succeeded, NOW - 50, at, tried_at, not_before)
 
 
+def due(at: float, tried_at: float = 0.0, not_before: float = 0.0) -> KnownFile:
+    """A file that is to be read again because of a source."""
+    return replace(expiring(0, tried_at, not_before), source_due=at)
+
+
 def ahead(has_succeeded: bool = True) -> KnownFile:
     """A file whose table was made while the clock was an hour ahead."""
     return KnownFile({"a": OLD}, has_succeeded, made_at=NOW + 3600)
@@ -81,7 +86,7 @@ def crashed(retry_at: float, crashes: int = 1) -> KnownFile:
 
 
 N, C, F, E, T, B = Reason.NEW, Reason.CHANGED, Reason.FORCED, Reason.EXPIRED, Reason.CLOCK, Reason.FAILED
-R = Reason.RETRY
+R, S = Reason.RETRY, Reason.SOURCE
 
 CASES = [
     # Nothing happened, nothing to do.
@@ -157,6 +162,12 @@ CASES = [
     Case(6, {"a": ahead(), "b": BAD}, "b a", {"b": {B}, "a": {T}}),
     Case(7, {"a": ahead(has_succeeded=False), "b": BAD}, "a b c", {"a": {B}, "b": {B}, "c": {N}}),
     Case(8, {"a": ahead(), "b": BAD}, "b", {"b": {B}}, gone="a"),
+    Case(19, {"a": due(NOW), "b": OTHER}, "a b", {"a": {S}}),
+    Case(19, {"a": due(NOW + 1)}, "a", {}),
+    Case(19, {"a": due(0)}, "a", {}),
+    Case(19, {"a": due(NOW - 5, tried_at=NOW - 5)}, "a", {}),
+    Case(19, {"a": due(NOW - 5, tried_at=NOW - 6)}, "a", {"a": {S}}),
+    Case(5, {"a": due(NOW - 5, not_before=NOW + 1)}, "a", {}),
 ]
 
 
@@ -170,11 +181,11 @@ def test_what_is_loaded_and_why(case: Case) -> None:
     # In the order in which the files were seen.
     assert list(found.load) == list(case.load)
     assert found.is_empty == (not case.load and not case.gone)
-    assert found.due == tuple(path for path, reasons in case.load.items() if reasons & {E, T})
+    assert found.due == tuple(path for path, reasons in case.load.items() if reasons & {E, T, S})
 
 
 def test_every_rule_of_a_plan_has_its_case() -> None:
-    assert {case.rule for case in CASES} == {*range(10), 17}
+    assert {case.rule for case in CASES} == {*range(10), 17, 19}
 
 
 def test_rule_4_an_expiry_is_one_load() -> None:
@@ -207,6 +218,9 @@ def test_rule_5_the_pause_is_a_multiple_of_the_load(duration: float) -> None:
         ({"a": expiring(NOW - 5, not_before=NOW + 7)}, 7.0),
         ({"a": expiring(NOW + 5, not_before=NOW + 7)}, 7.0),
         ({"a": expiring(NOW + 7, not_before=NOW + 5)}, 7.0),
+        # Rule 19.
+        ({"a": due(NOW + 5)}, 5.0),
+        ({"a": due(NOW - 5, tried_at=NOW - 5)}, 30.0),
     ],
 )
 def test_rule_10_the_next_look(known: dict[str, KnownFile], seconds: float) -> None:

@@ -116,8 +116,8 @@ def test_problems_come_with_their_places(tmp_path: Path, zone_file: str) -> None
     assert list(delivery.problems) == list(expected.problems)
     shown = [str(problem) for problem in delivery.problems.errors]
     assert any(line.startswith(f"{bad}:3:5: 10.0.0.0/33: ") for line in shown)
-    assert any(line.startswith(f"{tmp_path / 'list.txt'}:2:1: 203.0.113.300: ") for line in shown)
-    assert [problem.place.line for problem in delivery.problems.warnings] == [3]
+    assert any(line.startswith(f"{bad}:4:19: gone.txt: ") for line in shown)
+    assert [problem.place.line for problem in delivery.problems.warnings] == [2, 3]
     assert [table.file for table in delivery.tables] == [zone_file, str(warned)]
     assert delivery.sources == expected.sources
     assert delivery.sources[str(bad)].keys() == {str(bad), str(tmp_path / "list.txt"), str(tmp_path / "gone.txt")}
@@ -281,7 +281,9 @@ import array, json, os, socket, sys, time
 import fcntl
 job = json.load(sys.stdin)
 memory = os.memfd_create("report", os.MFD_ALLOW_SEALING)
-report = {"problems": [], "left_out": {}, "sources": {file: {} for file in job["files"]}}
+files = job["files"]
+report = {"problems": [], "left_out": {}, "sources": {file: {} for file in files}}
+report["states"] = {file: [] for file in files}
 os.write(memory, json.dumps(report).encode())
 fcntl.fcntl(memory, fcntl.F_ADD_SEALS, 15)
 socket.send_fds(socket.socket(fileno=1), [b'{"kind": "report"}'], [memory])
@@ -383,7 +385,9 @@ def table(number=0):
     (zone,) = load_zones([job["files"][number]], time.time(), lambda path, count: None).zones.values()
     return zone.compiled.table
 
-report = {{"problems": [], "left_out": {{}}, "sources": {{file: {{}} for file in job["files"]}}}}
+files = job["files"]
+report = {{"problems": [], "left_out": {{}}, "sources": {{file: {{}} for file in files}}}}
+report["states"] = {{file: [] for file in files}}
 {send}
 time.sleep(600)
 """

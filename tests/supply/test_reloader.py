@@ -49,7 +49,7 @@ class FakeLoader(LoaderProcess):
         result = load_zones(job.files, time.time(), lambda path, count: None, job.served, job.versions)
         tables = [SealedTable(file, ZoneTable(zone.compiled.table), 0, 0) for file, zone in result.zones.items()]
         self.before_the_end()
-        return Delivery(tuple(tables), result.problems, result.sources)
+        return Delivery(tuple(tables), result.problems, result.sources, result.states)
 
 
 def service_of(reloader: Reloader) -> Service:
