@@ -7,6 +7,7 @@ is not served by them, 2 where there is nothing to write.
 import os
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -101,7 +102,7 @@ def _try(imported: tuple[Imported, ...], problems: Problems) -> bool:
         result = load_paths(tuple(paths), (), "off") if paths else None
         for problem in result.problems if result else ():
             if problem.place.file.startswith(f"{directory}/"):
-                problem = problem._replace(place=Place(os.path.basename(problem.place.file), *problem.place[1:]))
+                problem = replace(problem, place=Place(os.path.basename(problem.place.file), *problem.place[1:]))
             problems.add(problem)
             lost |= "left out" in problem.message or "are left out" in problem.message or "skipped" in problem.message
     return lost

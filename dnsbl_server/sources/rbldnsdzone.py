@@ -13,12 +13,15 @@ from typing import NamedTuple
 from dnsbl_server.dns.name import parse_name, parse_zone_name
 from dnsbl_server.model.problem import Place, Problems
 from dnsbl_server.sources.files import open_regular, reason_of
-from dnsbl_server.sources.listfile import blocks_of
+from dnsbl_server.sources.listreader import MAX_LINE
 from dnsbl_server.sources.rbldnsd import DATASETS, UNREAD, parse_section
 from dnsbl_server.sources.rbldnsddata import content_of, split_special
 from dnsbl_server.sources.rbldnsdvalues import parse_seconds
+from dnsbl_server.sources.unpack import DamagedError, unpacked
 
 _DEFAULT_TTL = 2100  # rbldnsd's
+_CHUNK = 1 << 20
+_LINE = re.compile(rb"^[ \t]*[#;:]?\$[^\n]*", re.MULTILINE)
 _PLAIN = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./@-]*")
 
 
@@ -58,7 +61,6 @@ class _Zone:
         self.from_: list[str] = []
         self.soa: list[str] = []
         self.ns: list[str] = []
-        self.ttls: list[int] = []
         self.is_partial = False
 
 
@@ -97,24 +99,37 @@ def _default_ttl(text: str, problems: Problems) -> int:
     return parse_seconds(default) if default else _DEFAULT_TTL
 
 
-def _lines(path: str, problems: Problems) -> Iterator[bytes]:
-    """The lines of a file that may be specials, without blanks around them."""
+def _specials(path: str, problems: Problems) -> Iterator[tuple[str, str]]:
+    """The specials of a file, in order, each as word and rest."""
     try:
         with open_regular(path) as file:
-            for block in blocks_of(file):
-                for line in re.findall(rb"^[ \t]*[#;:]?\$[^\n]*", block, re.MULTILINE):
-                    yield content_of(line)
-    except (OSError, EOFError) as error:
-        problems.error(Place(path), "", reason_of(error) if isinstance(error, OSError) else str(error))
+            stream = unpacked(file)
+            rest = b""
+            while chunk := stream.read(_CHUNK):
+                block = rest + chunk
+                end = block.rfind(b"\n") + 1
+                # Of a line without an end only the beginning matters.
+                rest = block[end:][:MAX_LINE]
+                yield from _found(block[:end])
+            yield from _found(rest)
+    except DamagedError as error:
+        problems.error(Place(path), "", str(error))
+    except OSError as error:
+        problems.error(Place(path), "", reason_of(error))
+
+
+def _found(block: bytes) -> Iterator[tuple[str, str]]:
+    for line in _LINE.findall(block):
+        special = split_special(content_of(line))
+        if special is not None:
+            yield special
 
 
 def _read_heads(zone: _Zone, paths: Iterable[str], problems: Problems) -> None:
     """Take the SOA and the name servers of a zone from its files, the first of each; and the TTLs that they say."""
     for path in paths:
-        for line in _lines(path, problems):
-            special = split_special(line)
-            if special is not None:
-                _take(zone, *special)
+        for special in _specials(path, problems):
+            _take(zone, *special)
 
 
 def _take(zone: _Zone, word: str, rest: str) -> None:
@@ -131,8 +146,7 @@ def _add_sections(zone: _Zone, zones: dict[str, _Zone], paths: tuple[str, ...], 
     counts: dict[str, int] = {}
     found: list[tuple[str, _Dataset]] = []
     for path in paths:
-        for line in _lines(path, problems):
-            word, rest = split_special(line) or ("", "")
+        for word, rest in _specials(path, problems):
             if word.lower() != "dataset":
                 _take(zone, word, rest)
                 continue
