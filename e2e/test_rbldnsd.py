@@ -447,7 +447,7 @@ def both(directory: Path, kind: str) -> Iterator[tuple[Asker, Asker]]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     zone = f"{kind}.example.org:{kind}:one,two"
-    command = ["/usr/sbin/rbldnsd", "-n", "-w", directory, "-b", f"127.0.0.1/{port}", zone]
+    command: list[str | Path] = ["/usr/sbin/rbldnsd", "-n", "-w", directory, "-b", f"127.0.0.1/{port}", zone]
 
     def is_ready() -> bool:
         try:

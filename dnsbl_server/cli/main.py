@@ -16,6 +16,7 @@ import click
 from dnsbl_server import __version__
 from dnsbl_server.cli.check import check
 from dnsbl_server.cli.fetch import fetch
+from dnsbl_server.cli.importing import importing
 from dnsbl_server.cli.lookup import lookup
 from dnsbl_server.cli.serve import serve
 
@@ -63,3 +64,4 @@ main.add_command(serve)
 main.add_command(check)
 main.add_command(lookup)
 main.add_command(fetch)
+main.add_command(importing)
