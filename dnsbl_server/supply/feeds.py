@@ -18,6 +18,8 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
+import signal
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -161,8 +163,12 @@ class FeedRunner:
         except TimeoutError:
             return f"the fetcher took longer than {_PATIENCE:g} seconds"
         finally:
-            if process.returncode is None:
-                process.kill()
+            if process.returncode != 0:
+                # With the program that it may wait for: both are a session of their own.
+                with contextlib.suppress(OSError):
+                    os.killpg(process.pid, signal.SIGKILL)
+        if process.returncode == -signal.SIGALRM:
+            return "took too long, and the fetcher was ended"
         if process.returncode:
             lines = said.decode("utf-8", "replace").strip().splitlines()
             last = "".join(each if each.isprintable() else "?" for each in (lines[-1] if lines else ""))[:200]
