@@ -35,10 +35,11 @@ log = logging.getLogger(__name__)
 
 PARALLEL = 4
 # Seconds: how long a feed may wait after its last try at least (rule 2); until a fetcher is killed; between two looks
-# when nothing is due.
+# when nothing is due; until one that was killed has ended.
 _DAY = 86400.0
 _PATIENCE = 660.0
 _LONGEST_PAUSE = 300.0
+_END_PATIENCE = 2.0
 _SIZE = 2  # in a signature
 # A failure that goes on is logged this often.
 _REMIND = 3600.0
@@ -167,6 +168,8 @@ class FeedRunner:
                 # With the program that it may wait for: both are a session of their own.
                 with contextlib.suppress(OSError):
                     os.killpg(process.pid, signal.SIGKILL)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(process.wait(), _END_PATIENCE)
         if process.returncode == -signal.SIGALRM:
             return "took too long, and the fetcher was ended"
         if process.returncode:
