@@ -32,7 +32,7 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 _DAY = 86400
 MOST_RETRY = _DAY
 # What a page begins with; a list does not.
-_PAGE = (b"<!doctype", b"<html", b"<head", b"<body", b"<?xml", b"<script")
+_PAGE = (b"<!doctype", b"<html", b"<head", b"<body", b"<?xml", b"<script", b"<!--")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
