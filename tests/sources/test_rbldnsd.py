@@ -70,7 +70,6 @@ def test_lines_of_an_ip4set(line: str, entries: list[str], tmp_path: Path) -> No
             "1.2.3.9-1.2.3.4",
             "27.1-27.1.2.3",
             "34.1.2.3-5.6",
-            "1.2.3.4 - 1.2.3.5",
         ),
         *(
             "1.2.3.4 :5 text",

@@ -99,7 +99,7 @@ def outcome(kind: str, block: bytes, is_scanned: bool) -> tuple[object, ...]:
     return rows, kinds, reading.verdict, reading.skipped, entries
 
 
-@settings(max_examples=examples(300))
+@settings(max_examples=examples(150))
 @given(kind=st.sampled_from(sorted(DATASETS)), block=BLOCKS)
 @example(kind="ip4set", block=b"1.2.3.4\n:1.1.1.1:x\n1.2.3.4\n:5\n1.2.3.4")
 @example(kind="ip4set", block=b"1.2.3.4\r\n1.2.3.5 x\r\n1.2.3.6 x\r\r\n1.2.3.7 x\r\n")
