@@ -125,7 +125,7 @@ def _say(bound: Sequence[str], unneeded: dict[str, Any]) -> None:
     if bound:
         listen = " ".join(f"--listen {_endpoint(each)}" for each in bound)
         console.print(f"note: serve with {printable(listen)}")
-    names = sorted((name.removeprefix("unneeded_") for name, value in unneeded.items() if value), key=str.lower)
+    names = sorted((name.removeprefix("unneeded_") for name, value in unneeded.items() if value), key=str.swapcase)
     if names:
         console.print(f"note: not needed here: {' '.join(f'-{name}' for name in names)}")
 

@@ -146,7 +146,7 @@ def import_zones(specifications: Iterable[str], options: Options, problems: Prob
 def _parse_specification(text: str, options: Options) -> tuple[str, str, tuple[str, ...]]:
     """The name of the zone, empty for all zones, the type and the paths. Raises ValueError."""
     parts = text.split(":", 2)
-    if len(parts) < 3 or not parts[1] or not parts[2]:
+    if len(parts) < 3 or not parts[1] or not parts[2].strip(","):
         raise ValueError(f"{printable(text)}: not ZONE:TYPE:FILE[,FILE...]")
     name, kind, files = parts
     if kind not in DATASETS and kind not in UNREAD:
