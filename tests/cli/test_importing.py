@@ -6,7 +6,12 @@ import pytest
 
 from tests.commands import run
 
-SPAM = "$SOA 3600 ns1.example.net hm.example.net 0 600 300 1d 5m\n$NS 1d ns1.example.net -ns2.example.net\n:2:See $\n1.1.1.1\n"
+SPAM = """\
+$SOA 3600 ns1.example.net hm.example.net 0 600 300 1d 5m
+$NS 1d ns1.example.net -ns2.example.net
+:2:See $
+1.1.1.1
+"""
 COMBINED = (
     "$DATASET ip4set:spam @ sub\n:5:\n1.1.1.2\n$DATASET dnset @\nb.example\n$DATASET ip4set urls.sub\n1.1.1.3 :7\n"
 )
