@@ -19,7 +19,9 @@ from dnsbl_server.dns.reversed import query_name
 from dnsbl_server.model.domain import Domain
 from dnsbl_server.model.entry import Entry, Exclusion
 from dnsbl_server.model.hashing import MailAddress
+from dnsbl_server.model.provenance import UNSAID, Provenance
 from dnsbl_server.model.subject import Subject
+from dnsbl_server.model.zone import BlockList
 from dnsbl_server.supply.load import CompiledZone
 from dnsbl_server.table.table import ZoneTable
 
@@ -40,13 +42,14 @@ class ListExplanation:
     """What a list with entries for the subject says of it.
 
     deciding: the entry by which the list lists it, if it does; exclusion: takes the subject out of the list; others:
-    the other entries that hold it, the most specific first.
+    the other entries that hold it, the most specific first; provenance: whose data the deciding entry is, or the list.
     """
 
     name: str
     deciding: EntryState | None
     exclusion: Exclusion | None
     others: tuple[EntryState, ...]
+    provenance: Provenance = UNSAID
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,15 @@ def _explain_list(match: Match, is_excluded: bool, now: float) -> ListExplanatio
         deciding=_state(deciding, now) if deciding else None,
         exclusion=match.exclusion,
         others=tuple(_state(entry, now) for entry in match.covering if entry is not deciding),
+        provenance=_provenance(match.list, deciding),
     )
+
+
+def _provenance(block_list: BlockList, entry: Entry | None) -> Provenance:
+    """Whose data an entry of a list is: what its source does not say, the list does."""
+    sources = (file for file in block_list.files if entry and entry.file in file.paths)
+    source = next(sources, None)
+    return source.provenance.or_else(block_list.provenance) if source else block_list.provenance
 
 
 def _state(entry: Entry, now: float) -> EntryState:

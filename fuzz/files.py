@@ -144,7 +144,9 @@ class Mutator:
         data = bytearray(self._random.choice(self._seeds[kind]))
         for _ in range(self._random.choice((1, 1, 1, 2, 3, 6))):
             self._change(data, kind)
-        return bytes(data[:_MOST])
+            # A line that is repeated again and again
+            del data[_MOST:]
+        return bytes(data)
 
     def _change(self, data: bytearray, kind_of_file: str) -> None:
         choose, below = self._random.choice, self._random.randrange

@@ -20,6 +20,8 @@ from dnsbl_server.model.subject import Subjects
 # The key of what was asked for.
 _KINDS = {Address: "address", Domain: "domain", MailAddress: "mail_address"}
 
+_PROVENANCE = {"publisher": "published by", "policy": "by rules", "contact": "ask", "removal_url": "removal at"}
+
 
 def as_json(found: ZoneExplanation) -> dict[str, Any]:
     """The explanation of one zone as JSON can hold it."""
@@ -45,6 +47,7 @@ def _list_as_json(found: ListExplanation) -> dict[str, Any]:
         "entry": _entry_as_json(found.deciding) if found.deciding else None,
         "excluded_by": _exclusion_as_json(found.exclusion),
         "others": [_entry_as_json(other) for other in found.others],
+        "provenance": dict(found.provenance.said()),
     }
 
 
@@ -120,6 +123,8 @@ def _list_as_lines(found: ListExplanation) -> Iterator[tuple[str, str]]:
         yield "", f"    reason     {entry.listing.reason or 'none given'}"
         yield "", f"    since      {_when(entry.listing.listed, 'not said')}"
         yield "", f"    until      {_when(entry.listing.expires, 'further notice')}"
+        for key, text in found.provenance.said():
+            yield "", f"    {_PROVENANCE[key]} {text}"
     else:
         yield "", f"  list {found.name} does not list it"
     if found.exclusion:

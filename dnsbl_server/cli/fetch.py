@@ -26,8 +26,9 @@ from dnsbl_server.supply.state import default_state, kept_in
 @click.command()
 @paths_argument
 @state_option
+@click.option("--force", "is_forced", is_flag=True, help="Ask servers too that asked to be left alone (Retry-After).")
 @click.option("--json", "is_json", is_flag=True, help="Print JSON: a list with an object for each feed.")
-def fetch(paths: tuple[str, ...], state: str | None, is_json: bool) -> None:
+def fetch(paths: tuple[str, ...], state: str | None, is_forced: bool, is_json: bool) -> None:
     """Fetch all feeds of the zones in PATHs (default: zones) now.
 
     They are kept in the state directory, from which a running server takes them into service by itself. The status is 1
@@ -38,8 +39,12 @@ def fetch(paths: tuple[str, ...], state: str | None, is_json: bool) -> None:
         raise click.UsageError("feeds are kept in a state directory; name one with --state")
     problems = Problems()
     files = find_zone_files(paths or Settings().zones, problems)
-    specs = distinct(_feeds_of(_load(files, state)))
-    outcomes = _fetch_all(directory, list(specs.values()))
+    before = _load(files, state)
+    # Which feeds a zone file with errors names, nobody knows.
+    for problem in before.problems.errors:
+        problems.add(problem)
+    specs = distinct(_feeds_of(before))
+    outcomes = _fetch_all(directory, list(specs.values()), is_forced)
     # Whether they are lists, only reading them tells.
     after = _load(files, state)
     show_problems(problems)
@@ -70,7 +75,7 @@ def _feeds_of(result: LoadResult) -> list[FeedSpec]:
     return [each.feed for states in result.states.values() for each in states if each.feed]
 
 
-def _fetch_all(directory: str, specs: list[FeedSpec]) -> dict[str, tuple[str, bool]]:
+def _fetch_all(directory: str, specs: list[FeedSpec], is_forced: bool) -> dict[str, tuple[str, bool]]:
     """Fetch one after the other; what came of each, and whether it was fetched."""
     outcomes = {}
     console = open_console(stderr=True)
@@ -83,7 +88,7 @@ def _fetch_all(directory: str, specs: list[FeedSpec]) -> dict[str, tuple[str, bo
                 bars.update(bar, completed=done, total=size or None)
 
             try:
-                outcomes[spec.url] = fetch_now(directory, spec, progress), True
+                outcomes[spec.url] = fetch_now(directory, spec, progress, is_forced), True
             except FetchError as error:
                 outcomes[spec.url] = str(error), False
             bars.remove_task(bar)
@@ -101,4 +106,4 @@ def _show(found: list[dict[str, object]]) -> None:
         else:
             console.print(f"{url}: {each['outcome']}, {count_of(int(str(each['entries'])), 'entry', 'entries')}")
     if not found:
-        console.print("no zone file names a feed")
+        console.print("no feed to fetch")

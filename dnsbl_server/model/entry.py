@@ -79,6 +79,11 @@ class ListFile:
     def __len__(self) -> int:
         return sum(len(spans) for spans in self.nets.values()) + len(self.names)
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Where it is: a path, or a URL, and those that are read with it."""
+        return self.path, *(path for _, path in self.parts)
+
     def place(self, line: int) -> Place:
         """Where a line is; they are numbered on through all files that are read as one."""
         return place_of(self.path, self.parts, line)
@@ -99,7 +104,7 @@ class ListFile:
         def of(family: int, rows: Sized) -> Iterator[Entry]:
             return (self.entry(family, row, default) for row in range(len(rows)))
 
-        paths = {self.path: 0, **{path: at for at, (_, path) in enumerate(self.parts, 1)}}
+        paths = {path: at for at, path in enumerate(self.paths)}
         return merge(*starmap(of, self._columns()), key=lambda entry: (paths[entry.file], entry.line))
 
     def _columns(self) -> list[tuple[int, Spans | Names]]:

@@ -70,7 +70,10 @@ class Source:
         """What the source lists; None where it has no version that can be used. problems: of the zone file."""
         file, state = self._read_feed(around) if self.item.feed else self._read_files(around, problems)
         around.states.append(replace(state, feed=self.item.feed, entries=len(file) if file else 0))
-        return replace(file, provenance=self.item.provenance) if file else None
+        if file is None:
+            return None
+        # Of a feed nobody knows the file, but everybody the URL.
+        return replace(file, path=self._shown(file.path), provenance=self.item.provenance)
 
     @property
     def _key(self) -> tuple[str, ...]:
@@ -134,13 +137,13 @@ class Source:
         found = Problems()
         reading = self._reading(paths, around.progress, found, around.below if self.item.paths else ())
         for problem in sorted(found, key=lambda each: (each.place.line == 0, paths.index(each.place.file), each.place)):
-            around.noted.add(problem)
+            around.noted.add(replace(problem, place=problem.place._replace(file=self._shown(problem.place.file))))
         is_good = not reading.verdict
         if reading.is_empty and (self.item.may_be_empty or kept is None):
             is_good = True
             if not self.item.may_be_empty and not len(found):
                 message = "the list file has no entries; may_be_empty: true says that this is right"
-                around.noted.warning(Place(paths[0]), "", message)
+                around.noted.warning(Place(self._shown(paths[0])), "", message)
         state = replace(state, skipped=reading.skipped)
         if is_good:
             self._keep(paths, around, timestamp)
@@ -151,8 +154,12 @@ class Source:
             return None, replace(state, timestamp=0.0)
         hint = "; may_be_empty: true in its item says that this is right" if reading.is_empty else ""
         message = f"not taken: {reading.verdict}; its version of {_shown(kept.timestamp)} stays{hint}"
-        around.noted.error(Place(paths[0]), "", message)
+        around.noted.error(Place(self._shown(paths[0])), "", message)
         return file, replace(state, timestamp=kept.timestamp)
+
+    def _shown(self, path: str) -> str:
+        """What a file of the source is called."""
+        return shown_url(self.item.feed.url) if self.item.feed else path
 
     def _reading(self, paths: Sequence[str], progress: Progress, found: Problems, below: Sequence[str]) -> Reading:
         def accept(what: Subjects, written: str, place: Place) -> bool:
@@ -190,7 +197,7 @@ class Source:
             around.kept.keep(self._key, {path: around.versions[path] for path in paths}, timestamp)
         except OSError as error:
             message = f"cannot be kept in the state directory {around.kept.state}: {reason_of(error)}"
-            around.noted.warning(Place(paths[0]), "", message)
+            around.noted.warning(Place(self._shown(paths[0])), "", message)
 
     def _rests_at(self, paths: Sequence[str], kept: KeptVersion | None, around: Surroundings) -> float:
         """When a file that seems half written counts as written; 0 where none does."""

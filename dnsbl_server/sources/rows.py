@@ -134,6 +134,9 @@ class CsvReader:
         self._entry = tuple(map(index_of, entry))
         self._listing = tuple(index_of(self._columns[name][0]) for name in self._fields)
         self._needed = max(*self._entry, *self._listing, 0) + 1
+        if self._needed > _MAX_COLUMN:
+            self._sink.fail(0, f"needs column {self._needed}; the first {_MAX_COLUMN} are looked at")
+            self._is_refused = True
 
     def _scan(self, block: bytes, line: int) -> int:
         sink, dialect = self._sink, self._dialect

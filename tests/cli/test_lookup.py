@@ -49,7 +49,14 @@ def test_lookup_json(place: Path) -> None:
             "ttl": 3600,
             "excluded_by": None,
             "lists": [
-                {"list": "traps", "listed": True, "entry": {**wide, **narrow}, "excluded_by": None, "others": [wide]}
+                {
+                    "list": "traps",
+                    "listed": True,
+                    "entry": {**wide, **narrow},
+                    "excluded_by": None,
+                    "others": [wide],
+                    "provenance": {},
+                }
             ],
         }
     ]
@@ -116,3 +123,15 @@ def test_lookup_of_a_network_says_that_it_takes_addresses() -> None:
     assert done.exit_code == 2
     # The same words as for an entry would say that this is no CIDR.
     assert "192.0.2.0/24: not an address, CIDR, range or domain name" not in done.output
+
+
+def test_lookup_says_whose_data_it_is(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("192.0.2.7\n")
+    item = "{path: list.txt, publisher: Example Feeds, removal_url: 'https://feeds.example/removal'}"
+    text = f"zone: bl.test\npublisher: us\ncontact: noc@example.net\nentries: [192.0.2.8]\nfiles: [{item}]\n"
+    (tmp_path / "bl.yaml").write_text(text)
+    lines = run(tmp_path, "lookup", "192.0.2.7", "bl.yaml").stdout.splitlines()
+    said = ["published by Example Feeds", "ask noc@example.net", "removal at https://feeds.example/removal"]
+    assert [line.strip() for line in lines if line.strip() in said] == said
+    (found,) = json.loads(run(tmp_path, "lookup", "--json", "192.0.2.8", "bl.yaml").stdout)
+    assert found["lists"][0]["provenance"] == {"publisher": "us", "contact": "noc@example.net"}

@@ -92,6 +92,15 @@ def test_a_header_that_has_not_the_columns_refuses_the_file() -> None:
     assert found.verdict == "line 1: no column ip or why in the header, which has <!doctype html>"
 
 
+def test_a_named_column_that_stands_too_far_right_refuses_the_file() -> None:
+    data = b"192.0.2.1," + b"," * 61
+    assert read("csv", b"ip" + b"," * 63 + b"why\n" + data + b",x\n", columns=BY_NAME).rows == [
+        Row("192.0.2.1", 2, "x")
+    ]
+    found = read("csv", b"ip" + b"," * 64 + b" why\n" + data + b",,x\n", columns=BY_NAME)
+    assert (found.rows, found.verdict) == ([], "needs column 65; the first 64 are looked at")
+
+
 def test_what_is_said_of_a_row_is_a_printable_line() -> None:
     found = read("csv", b'"192.0.2.1"x\ty\n', columns={"net": ("1",)}, delimiter="\t")
     assert found.said[0].isprintable()
