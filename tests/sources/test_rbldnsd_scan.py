@@ -93,7 +93,7 @@ def outcome(kind: str, block: bytes, is_scanned: bool) -> tuple[object, ...]:
     else:
         for number, line in enumerate(lines, 1):
             reader._read_line(number, line)
-    rows, kinds = list(reader.rows), reader.scanner.kinds.tolist()
+    rows, kinds = list(reader.all_rows), reader.scanner.kinds.tolist()
     reader.finish()
     reading = sink.reading()
     entries = sorted(map(str, reading.file.entries(DEFAULT)))
