@@ -61,7 +61,7 @@ PYTHON_OF_BUILDS := $(abspath $(BIN))/python
 # Of the tests those of the compiled modules, and of the builds themselves.
 PROOF := $(patsubst %,tests/%.py,builds answer/test_answer answer/test_answer_domains answer/test_fuzz_seeds \
 	answer/test_storm compiler/test_merge compiler/test_trie engine/test_engine engine/test_service engine/test_udp \
-	model/test_names model/test_spans sources/test_columns sources/test_scan table/test_damaged table/test_format table/test_nodes \
+	model/test_names model/test_spans sources/test_columns sources/test_rbldnsd_scan sources/test_scan table/test_damaged table/test_format table/test_nodes \
 	table/test_prints table/test_siphash table/test_table)
 PROVE := $(PYTHON_OF_BUILDS) -m pytest $(PARALLEL) --timeout 300 --override-ini faulthandler_timeout=360 --durations 10 $(PROOF)
 CHECKED := -DDNSBL_CHECKED -UNDEBUG

@@ -173,8 +173,8 @@ def reason_of(kind: str, subject: str, theirs: Says, ours: Says) -> str | None:
     shown = {bytes(byte if 32 <= byte < 127 else 63 for byte in each) for each in theirs.texts}
     if text in shown:
         return "several texts" if len(theirs.texts) > 1 else "bytes that are not printable"
-    if any(len(each) >= 253 and text.startswith(each) for each in shown):
-        return "a text that rbldnsd cuts"
+    if any(len(each) >= 253 and (text.startswith(each) or each.startswith(text)) for each in shown):
+        return "a long text, which both cut elsewhere"
     return None
 
 

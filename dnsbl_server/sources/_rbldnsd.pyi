@@ -9,6 +9,7 @@ class Scanner:
     kinds: array[int]
     values: dict[bytes, int]
     takes_cr: bool
+    takes_lengths: bool
     largest: int
     longest_name: int
     def __init__(self, rows: Spans | Names) -> None: ...

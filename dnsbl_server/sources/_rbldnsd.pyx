@@ -38,13 +38,15 @@ cdef class Scanner:
 
     rows: Spans, or Names whose scope is 1; kinds: of each row, for names with the scope: 4 * kind + scope; values: the
     kind of each value by its bytes, b"" for none, without those that Python must see; takes_cr: a line may end with a
-    CR; largest: the most addresses that an entry may have; longest_name: in characters.
+    CR; takes_lengths: an address may have a prefix length; largest: the most addresses that an entry may have;
+    longest_name: in characters.
     """
 
     cdef readonly object rows
     cdef readonly object kinds
     cdef readonly dict values
     cdef public bint takes_cr
+    cdef public bint takes_lengths
     cdef public uint64_t largest
     cdef public uint32_t longest_name
 
@@ -53,6 +55,7 @@ cdef class Scanner:
         self.kinds = array("I")
         self.values = {}
         self.takes_cr = False
+        self.takes_lengths = True
         self.largest = <uint64_t> 1 << 32
         self.longest_name = MAX_NAME
 
@@ -157,6 +160,8 @@ cdef int read_net(Scanner scanner, uchar *at, uchar *end, uint32_t number, Spans
     if behind == NULL:
         return 0
     if behind < end and behind[0] == c"/":
+        if not scanner.takes_lengths:
+            return 0
         behind = read_length(behind + 1, end, &length)
         if behind == NULL:
             return 0

@@ -41,6 +41,7 @@ class NetDataset(Dataset):
         self.rows = Spans(self.version)
         self.longest_subject = LONGEST_TEXT[self.version]
         super().__init__(sink, options, self.rows, below, clock)
+        self.scanner.takes_lengths = not isinstance(self, OneValue)
         if not sink.text.takes_nets:
             sink.fail(0, "the list takes no addresses: its txt has {domain}, or it has hash")
 
@@ -197,10 +198,6 @@ class Ip6Tset(OneValue):
         if has_length or (is_excluded and not is_single) or (not is_excluded and net.last - net.first != (1 << 64) - 1):
             raise ValueError("an ip6tset has networks of four words, and excludes single addresses")
         self.add(net, rest, number, is_excluded)
-
-    def finish(self) -> None:
-        """Exclusions are addresses, so they are always the longest prefix."""
-        super().finish()
 
 
 def _key(text: bytes) -> bytes:
