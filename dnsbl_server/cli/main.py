@@ -57,6 +57,7 @@ def main() -> None:
     dnsbl-server serve zones               # answer on 127.0.0.1:5300
     dnsbl-server lookup 192.0.2.1 zones    # why is this address listed?
     dnsbl-server fetch zones               # fetch the feeds of the zones now
+    dnsbl-server import rbldnsd --help     # from an rbldnsd to zone files
     """
 
 
