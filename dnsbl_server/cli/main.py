@@ -1,8 +1,8 @@
 """The program `dnsbl-server`: the commands together, a module each.
 
 Owns the help of the program as a whole. What was asked for goes to standard output, everything else to standard
-error. Exit statuses: 0 is well, 1 is "problems found" (check), "not listed" (lookup) or "not fetched" (fetch), 2 is
-"could not do it", also where the output cannot be written.
+error. Exit statuses: 0 is well, 1 is "problems found" (check), "not listed" (lookup), "not fetched" (fetch) or "not
+all imported" (import), 2 is "could not do it", also where the output cannot be written.
 """
 
 import errno
@@ -57,6 +57,7 @@ def main() -> None:
     dnsbl-server serve zones               # answer on 127.0.0.1:5300
     dnsbl-server lookup 192.0.2.1 zones    # why is this address listed?
     dnsbl-server fetch zones               # fetch the feeds of the zones now
+    dnsbl-server import rbldnsd --help     # from an rbldnsd to zone files
     """
 
 

@@ -303,6 +303,7 @@ def _lines_of(zone: ImportedZone, directory: str) -> Iterator[str]:
 
 
 def _list_keys(zone: ImportedZone, dataset: Dataset, directory: str) -> Iterator[str]:
+    yield 'txt: "{what} is listed in {zone}"   # of entries that have no text in rbldnsd'
     if dataset.kind == "dnset":
         yield "public_suffixes: true   # rbldnsd takes all of them"
     yield "files:"
