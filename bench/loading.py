@@ -38,6 +38,8 @@ def main() -> None:
         _PLAIN: _write_hosts,
         "the same in csv, 1,000 reasons": _write_csv,
         "the same, 1,000 reasons as comments": _write_comments,
+        "the same as an ip4set": _write_ip4set,
+        "the same as an ip4set, 5 values with texts": _write_values,
         "the same in csv, all reasons distinct": _write_distinct,
         "addresses and CIDRs": _write_mix,
         "IPv6 addresses": _write_ipv6,
@@ -85,6 +87,17 @@ def _write_distinct(path: Path, count: int) -> None:
 def _write_comments(path: Path, count: int) -> None:
     lines = [f"{IPv4Address(host)} # reason number {number % 1000}" for number, host in enumerate(_hosts(count))]
     _write(path, lines, "reason: comment")
+
+
+def _write_ip4set(path: Path, count: int) -> None:
+    _write(path, [str(IPv4Address(host)) for host in _hosts(count)], "format: ip4set")
+
+
+def _write_values(path: Path, count: int) -> None:
+    lines = [
+        f"{IPv4Address(host)} :{2 + number % 5}:reason {number % 5}, $" for number, host in enumerate(_hosts(count))
+    ]
+    _write(path, lines, "format: ip4set")
 
 
 def _write_mix(path: Path, count: int) -> None:

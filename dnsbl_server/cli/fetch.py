@@ -10,7 +10,7 @@ import time
 import click
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-from dnsbl_server.cli.arguments import paths_argument, state_option
+from dnsbl_server.cli.arguments import files_below_option, paths_argument, state_option
 from dnsbl_server.cli.console import count_of, open_console, show_problems
 from dnsbl_server.config import Settings
 from dnsbl_server.model.feed import FeedSpec
@@ -25,9 +25,13 @@ from dnsbl_server.supply.state import default_state, kept_in
 
 @click.command()
 @paths_argument
+@files_below_option
 @state_option
+@click.option("--force", "is_forced", is_flag=True, help="Ask servers too that asked to be left alone (Retry-After).")
 @click.option("--json", "is_json", is_flag=True, help="Print JSON: a list with an object for each feed.")
-def fetch(paths: tuple[str, ...], state: str | None, is_json: bool) -> None:
+def fetch(
+    paths: tuple[str, ...], files_below: tuple[str, ...], state: str | None, is_forced: bool, is_json: bool
+) -> None:
     """Fetch all feeds of the zones in PATHs (default: zones) now.
 
     They are kept in the state directory, from which a running server takes them into service by itself. The status is 1
@@ -38,10 +42,15 @@ def fetch(paths: tuple[str, ...], state: str | None, is_json: bool) -> None:
         raise click.UsageError("feeds are kept in a state directory; name one with --state")
     problems = Problems()
     files = find_zone_files(paths or Settings().zones, problems)
-    specs = distinct(_feeds_of(_load(files, state)))
-    outcomes = _fetch_all(directory, list(specs.values()))
+    before = _load(files, files_below, state)
+    if not before.is_whole:
+        # Which feeds a zone file with errors names, nobody knows.
+        for problem in before.problems.errors:
+            problems.add(problem)
+    specs = distinct(_feeds_of(before))
+    outcomes = _fetch_all(directory, list(specs.values()), is_forced)
     # Whether they are lists, only reading them tells.
-    after = _load(files, state)
+    after = _load(files, files_below, state)
     show_problems(problems)
     failed = False
     found = []
@@ -62,15 +71,15 @@ def fetch(paths: tuple[str, ...], state: str | None, is_json: bool) -> None:
     sys.exit(1 if failed else 0)
 
 
-def _load(files: list[str], state: str | None) -> LoadResult:
-    return load_zones(files, time.time(), lambda path, count: None, kept=kept_in(state))
+def _load(files: list[str], files_below: tuple[str, ...], state: str | None) -> LoadResult:
+    return load_zones(files, time.time(), lambda path, count: None, files_below=files_below, kept=kept_in(state))
 
 
 def _feeds_of(result: LoadResult) -> list[FeedSpec]:
     return [each.feed for states in result.states.values() for each in states if each.feed]
 
 
-def _fetch_all(directory: str, specs: list[FeedSpec]) -> dict[str, tuple[str, bool]]:
+def _fetch_all(directory: str, specs: list[FeedSpec], is_forced: bool) -> dict[str, tuple[str, bool]]:
     """Fetch one after the other; what came of each, and whether it was fetched."""
     outcomes = {}
     console = open_console(stderr=True)
@@ -83,7 +92,7 @@ def _fetch_all(directory: str, specs: list[FeedSpec]) -> dict[str, tuple[str, bo
                 bars.update(bar, completed=done, total=size or None)
 
             try:
-                outcomes[spec.url] = fetch_now(directory, spec, progress), True
+                outcomes[spec.url] = fetch_now(directory, spec, progress, is_forced), True
             except FetchError as error:
                 outcomes[spec.url] = str(error), False
             bars.remove_task(bar)
@@ -101,4 +110,4 @@ def _show(found: list[dict[str, object]]) -> None:
         else:
             console.print(f"{url}: {each['outcome']}, {count_of(int(str(each['entries'])), 'entry', 'entries')}")
     if not found:
-        console.print("no zone file names a feed")
+        console.print("no feed to fetch")

@@ -31,7 +31,7 @@ class FeedMeta:
 
     etag, last_modified: of the copy, as the server said them; fetched_at: when the copy was last known to be current;
     checked_at: of the last try; failures: tries in a row that failed, and error: why the last one did; not_before: no
-    try until then; fetches, failed_fetches: so far.
+    try until then; asked_until: until when its server wants to be left alone; fetches, failed_fetches: so far.
     """
 
     etag: str = ""
@@ -43,6 +43,7 @@ class FeedMeta:
     not_before: float = 0.0
     fetches: int = 0
     failed_fetches: int = 0
+    asked_until: float = 0.0
 
 
 def parse_feed_url(text: str) -> str:
@@ -94,7 +95,8 @@ def read_meta(state: str, url: str) -> FeedMeta:
             return FeedMeta()
         meta = FeedMeta(**found)
         texts = (meta.etag, meta.last_modified, meta.error)
-        numbers = (meta.fetched_at, meta.checked_at, meta.not_before, meta.failures, meta.fetches, meta.failed_fetches)
+        times = (meta.fetched_at, meta.checked_at, meta.not_before, meta.asked_until)
+        numbers = (*times, meta.failures, meta.fetches, meta.failed_fetches)
         is_sound = all(isinstance(text, str) and text.isprintable() for text in texts) and all(
             isinstance(number, int | float) and 0 <= number < 1e12 for number in numbers
         )

@@ -130,9 +130,9 @@ class Source:
         state = replace(self._unread, timestamp=timestamp)
         kept = around.kept.find(self._key) if around.kept else None
         due = self._rests_at(paths, kept, around)
-        if kept is not None and due > around.now:
+        file = self._read_kept(kept, around) if kept is not None and due > around.now else None
+        if kept is not None and file is not None:
             around.noted.warning(Place(paths[0]), "", "seems to be half written; it is read once it rests")
-            file = self._read_kept(kept, around)
             return file, replace(state, timestamp=kept.timestamp, held_back="is being written", due=due)
         found = Problems()
         reading = self._reading(paths, around.progress, found, around.below if self.item.paths else ())

@@ -73,6 +73,7 @@ class Dataset:
     ) -> None:
         """options: of the item; below: what stands before all sections of a combined file."""
         self.sink = sink
+        self.all_rows: Spans | Names = rows
         self.clears_host_bits = "host_bits" in options
         self.specials = Specials(below=below)
         self.scanner = Scanner(rows)

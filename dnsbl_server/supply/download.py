@@ -26,12 +26,13 @@ _MAX_REDIRECTS = 5
 _CONNECT, _READ = 15.0, 60.0  # seconds
 _PIECE = 1 << 16
 _UNPACKED = 1 << 20
+_GZIP = 31  # zlib's wbits for gzip with the largest window
 _BEGINNING = 1024
 _REDIRECTS = (301, 302, 303, 307, 308)
 _DAY = 86400
-_MOST_RETRY = _DAY
+MOST_RETRY = _DAY
 # What a page begins with; a list does not.
-_PAGE = (b"<!doctype", b"<html", b"<head", b"<body", b"<?xml", b"<script")
+_PAGE = (b"<!doctype", b"<html", b"<head", b"<body", b"<?xml", b"<script", b"<!--")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -151,7 +152,7 @@ def _copy(
     deadline: float,
 ) -> int:
     """Copy the body into the file; how many bytes that are, unpacked. size: as the server said, 0 where it did not."""
-    unpack = zlib.decompressobj(31) if is_packed else None
+    unpack = zlib.decompressobj(_GZIP) if is_packed else None
     received = done = 0
     beginning = b""
     try:
@@ -161,8 +162,11 @@ def _copy(
                 raise DownloadError(f"took longer than {deadline:g} seconds")
             # What a piece unpacks to comes in parts, so that a bomb ends at the limit.
             while piece:
+                if unpack and unpack.eof:
+                    # One member after the other (RFC 1952 section 2.2).
+                    unpack = zlib.decompressobj(_GZIP)
                 content = unpack.decompress(piece, _UNPACKED) if unpack else piece
-                piece = unpack.unconsumed_tail if unpack else b""
+                piece = unpack.unconsumed_tail or unpack.unused_data if unpack else b""
                 done += len(content)
                 if max(received, done) > max_size:
                     raise DownloadError(f"larger than {max_size:,} bytes")
@@ -214,9 +218,9 @@ def _wait(headers: Mapping[str, str]) -> float:
     """Seconds of Retry-After (RFC 9110 section 10.2.3), a day at most; 0 where there is none."""
     text = headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdigit():
-        return float(min(int(text[:9]), _MOST_RETRY))
+        return float(min(int(text[:9]), MOST_RETRY))
     try:
-        return min(max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time()), _MOST_RETRY)
+        return min(max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time()), MOST_RETRY)
     except (ValueError, TypeError, OverflowError):
         return 0.0
 

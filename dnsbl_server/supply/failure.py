@@ -22,6 +22,7 @@ def failed_fetch(before: FeedMeta, spec: FeedSpec, message: str, now: float, ask
         failures=before.failures + 1,
         error=message,
         not_before=now + max(delay, asked),
+        asked_until=now + asked if asked else 0.0,
         failed_fetches=before.failed_fetches + 1,
     )
 

@@ -18,6 +18,8 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
+import signal
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,10 +35,11 @@ log = logging.getLogger(__name__)
 
 PARALLEL = 4
 # Seconds: how long a feed may wait after its last try at least (rule 2); until a fetcher is killed; between two looks
-# when nothing is due.
+# when nothing is due; until one that was killed has ended.
 _DAY = 86400.0
 _PATIENCE = 660.0
 _LONGEST_PAUSE = 300.0
+_END_PATIENCE = 2.0
 _SIZE = 2  # in a signature
 # A failure that goes on is logged this often.
 _REMIND = 3600.0
@@ -161,8 +164,14 @@ class FeedRunner:
         except TimeoutError:
             return f"the fetcher took longer than {_PATIENCE:g} seconds"
         finally:
-            if process.returncode is None:
-                process.kill()
+            if process.returncode != 0:
+                # With the program that it may wait for: both are a session of their own.
+                with contextlib.suppress(OSError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(process.wait(), _END_PATIENCE)
+        if process.returncode == -signal.SIGALRM:
+            return "took too long, and the fetcher was ended"
         if process.returncode:
             lines = said.decode("utf-8", "replace").strip().splitlines()
             last = "".join(each if each.isprintable() else "?" for each in (lines[-1] if lines else ""))[:200]

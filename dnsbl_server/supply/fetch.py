@@ -8,19 +8,22 @@ of what their bytes mean. Fetchers alone import this.
 import filecmp
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import IO
 
 from dnsbl_server.model.feed import FeedSpec
 from dnsbl_server.model.problem import printable
 from dnsbl_server.sources.feedstore import FeedBusyError, FeedMeta, data_path, locked, read_meta, write_meta
 from dnsbl_server.sources.files import open_regular, reason_of
-from dnsbl_server.supply.download import Downloaded, DownloadError, download
+from dnsbl_server.supply.download import DEADLINE, MOST_RETRY, Downloaded, DownloadError, download
 from dnsbl_server.supply.failure import failed_fetch, jittered
 from dnsbl_server.supply.rsync import transfer
 
 _MAX_SECRET = 4096
+_GRACE = 30.0  # seconds after the deadline of a download
 
 
 def fetch_feed(
@@ -64,10 +67,34 @@ class FetchError(RuntimeError):
     """A feed was not fetched; the text says why."""
 
 
-def fetch_now(state: str, spec: FeedSpec, progress: Callable[[int, int], None]) -> str:
-    """Fetch a feed for somebody who waits for it; what came of it, in words. Raises FetchError."""
+def fetch_now(
+    state: str,
+    spec: FeedSpec,
+    progress: Callable[[int, int], None],
+    is_forced: bool = False,
+    patience: float = DEADLINE + _GRACE,
+) -> str:
+    """Fetch a feed for somebody who waits for it; what came of it, in words.
+
+    is_forced: whether or not its server asks to be left alone; patience: seconds. Raises FetchError.
+    """
+    left = read_meta(state, spec.url).asked_until - time.time()
+    if 0 < left <= MOST_RETRY and not is_forced:
+        raise FetchError(f"its server asks to be left alone for {left:.0f} s more; --force asks it all the same")
+    outcome: Future[tuple[FeedMeta, bool]] = Future()
+
+    def work() -> None:
+        try:
+            outcome.set_result(fetch_feed(state, spec, progress))
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    # No deadline reaches the headers of an answer, which may come a byte at a time: the thread is left to itself then.
+    threading.Thread(target=work, daemon=True, name="fetch").start()
     try:
-        meta, is_new = fetch_feed(state, spec, progress)
+        meta, is_new = outcome.result(patience)
+    except TimeoutError as error:
+        raise FetchError(f"took longer than {patience:g} seconds") from error
     except FeedBusyError as error:
         raise FetchError(str(error)) from error
     except OSError as error:

@@ -41,7 +41,7 @@ def read(directory: Path, kind: str, *contents: str | bytes, **options: Any) -> 
     reading = read_list_file(paths, DEFAULT, problems, lambda *_: None, accept, text, FORMATS[kind], options)
     file = reading.file
     entries = [f"{each.text}: {_shown(each.listing)}" for each in file.entries(DEFAULT)]
-    families = [*file.excluded.items(), (NAMES, file.excluded_names)]
+    families: list[tuple[int, Any]] = [*file.excluded.items(), (NAMES, file.excluded_names)]
     excluded = [str(file.exclusion(family, row).what) for family, rows in families for row in range(len(rows))]
     said = [str(problem).replace(f"{directory}/", "") for problem in problems]
     return Read(entries, excluded, reading.verdict, said, file)

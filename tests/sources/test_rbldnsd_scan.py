@@ -5,6 +5,7 @@ that it has where every line is read in Python.
 """
 
 from array import array
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -83,7 +84,7 @@ def outcome(kind: str, block: bytes, is_scanned: bool) -> tuple[object, ...]:
     """The rows of a dataset with their kinds, and how the file is judged."""
     text = EntryText("bl.example.org", takes_suffixes=True)
     sink = Sink(["data"], DEFAULT, Problems(), lambda *_: True, text)
-    reader = DATASETS[kind](sink, {})
+    reader: Any = DATASETS[kind](sink, {})
     lines = block.split(b"\n")
     if not lines[-1]:
         lines.pop()
@@ -92,7 +93,7 @@ def outcome(kind: str, block: bytes, is_scanned: bool) -> tuple[object, ...]:
     else:
         for number, line in enumerate(lines, 1):
             reader._read_line(number, line)
-    rows, kinds = list(reader.rows), reader.scanner.kinds.tolist()
+    rows, kinds = list(reader.all_rows), reader.scanner.kinds.tolist()
     reader.finish()
     reading = sink.reading()
     entries = sorted(map(str, reading.file.entries(DEFAULT)))

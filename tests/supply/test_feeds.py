@@ -1,5 +1,7 @@
 """Which feeds are due, by the numbers of the rules in `feeds`; and a server that keeps some fetched."""
 
+import asyncio
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,10 +10,10 @@ import pytest
 
 from dnsbl_server.model.feed import FeedSpec
 from dnsbl_server.sources.feedstore import FeedMeta, data_path, read_meta
-from dnsbl_server.supply.feeds import PARALLEL, distinct, due_at, seconds_to_next, to_start
+from dnsbl_server.supply.feeds import PARALLEL, FeedRunner, distinct, due_at, seconds_to_next, to_start
 from dnsbl_server.supply.metrics import unique_names
 from tests.feedserver import FeedServer, reply, serving
-from tests.serving import PATIENCE, ServerProcess
+from tests.serving import PATIENCE, ServerProcess, state_of
 
 NOW = 1_000_000.0
 A, B = FeedSpec("https://a.example/", 3600), FeedSpec("https://b.example/", 3600)
@@ -109,3 +111,24 @@ def test_a_server_fetches_serves_and_says_so(tmp_path: Path, server: FeedServer)
     with ServerProcess("--state", state, str(zone)) as process:
         assert process.ask("7.2.0.192.bl.example.org").answer
         assert len(server.requests) == asked
+
+
+@pytest.mark.server
+def test_what_a_fetcher_has_started_ends_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pid = tmp_path / "pid"
+    program = tmp_path / "rsync"
+    program.write_text(f"#!/bin/sh\necho $$ > {pid}.new && mv {pid}.new {pid}\nexec sleep 1000\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+
+    async def stop_meanwhile() -> None:
+        runner = FeedRunner()
+        runner.set_specs([FeedSpec("rsync://127.0.0.1/lists/x", 60)])
+        running = asyncio.create_task(runner.run(str(tmp_path / "state")))
+        await asyncio.to_thread(wait_for, pid.exists)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(stop_meanwhile())
+    started = Path("/proc") / pid.read_text().strip()
+    wait_for(lambda: not started.exists() or state_of(started) == "Z")

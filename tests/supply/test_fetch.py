@@ -8,6 +8,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -409,6 +410,10 @@ class TestTls:
         [
             (lambda authority: trustme.CA().issue_cert("127.0.0.1"), "TLS: .*(unable to get|self.signed)"),
             (lambda authority: authority.issue_cert("feeds.example"), "TLS: IP address mismatch"),
+            (
+                lambda authority: authority.issue_cert("127.0.0.1", not_after=datetime(2020, 1, 2, tzinfo=UTC)),
+                "TLS: certificate has expired",
+            ),
         ],
     )
     def test_a_bad_one(self, authority: trustme.CA, issue: Callable[[trustme.CA], trustme.LeafCert], why: str) -> None:
