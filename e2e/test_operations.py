@@ -150,10 +150,11 @@ def test_the_command_ports_and_probes_for_kubernetes_work(manifests: dict[str, A
     (tmp_path / "..1" / "bl.yaml").write_text(TEXT)
     (tmp_path / "..data").symlink_to("..1")
     (tmp_path / "bl.yaml").symlink_to("..data/bl.yaml")
-    (mount,) = container["volumeMounts"]
-    arguments = [str(tmp_path) if each == mount["mountPath"] else each for each in container["args"]]
+    mounts = {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
+    arguments = [str(tmp_path) if each == mounts["zones"] else each for each in container["args"]]
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
-    process = subprocess.Popen([sys.executable, "-m", "dnsbl_server", *arguments], cwd=REPOSITORY)
+    env = {**os.environ, "STATE_DIRECTORY": str(tmp_path / "state")}
+    process = subprocess.Popen([sys.executable, "-m", "dnsbl_server", *arguments], cwd=REPOSITORY, env=env)
     try:
         for name in ("startupProbe", "readinessProbe", "livenessProbe"):
             probe = container[name]["httpGet"]

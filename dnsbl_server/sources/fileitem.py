@@ -91,13 +91,17 @@ class ItemReader(NodeReader):
             row.check(options)
         except ValueError as error:
             self.error(node, str(error), name)
+        stale = self.one(fields, "stale", _parse_stale, 0)
+        feed = self._feed(fields) if "url" in fields else None
+        if feed and 0 < stale <= 2 * feed.every:
+            self.error(fields["stale"][1], f"stale is more than twice every, which is {feed.every} seconds")
         value = fields["path" if "path" in fields else "url"][1]
         where = value.items[0] if isinstance(value, Sequence) and value.items else value
         return FileItem(
             node=where,
             paths=self._paths(fields),
-            feed=self._feed(fields) if "url" in fields else None,
-            stale=self.one(fields, "stale", _parse_stale, 0),
+            feed=feed,
+            stale=stale,
             format=row,
             options=options,
             reading=f"{name} {sorted(options.items())}" if options else name,

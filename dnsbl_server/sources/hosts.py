@@ -12,7 +12,7 @@ from dnsbl_server.sources.records import as_text, parse_entry
 
 # The addresses that block a name: the unspecified ones, and this machine.
 _BLOCKING = re.compile(r"0\.0\.0\.0|::|::1|127(?:\.[0-9]{1,3}){3}", re.ASCII)
-_ADDRESS = re.compile(r"[0-9a-f.:]*[.:][0-9a-f.:]*(?:%\S+)?", re.ASCII | re.IGNORECASE)
+_ADDRESS = re.compile(r"(?=[0-9a-f]*[.:])[0-9a-f.:]+(?:%\S+)?", re.ASCII | re.IGNORECASE)
 _USUAL = re.compile(r"localhost|localhost\.localdomain|local|broadcasthost|ip6-\S+|0\.0\.0\.0", re.IGNORECASE)
 
 

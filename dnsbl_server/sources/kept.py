@@ -20,6 +20,7 @@ _DIRECTORY = "sources"
 _META = "meta.json"
 _MODE = 0o700
 _FORMAT = 1
+_LATEST = 253402300800  # the year 10000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,10 @@ class KeptVersions:
         self.state = state
         self._may_write = may_write
 
-    def find(self, key: Sequence[str]) -> KeptVersion | None:
-        """The version of a source. key: what tells it from others: zone, list, name and way of reading."""
+    def find(self, key: Sequence[str], count: int = 1) -> KeptVersion | None:
+        """The version of a source, of so many files. key: its zone, list, name and way of reading."""
         meta = _read_meta(self._directory(key), key)
-        if meta is None:
+        if meta is None or len(meta.files) != count:
             return None
         paths = tuple(path for path, _ in meta.files)
         sizes = tuple(known[2] if (known := signature(path)) else -1 for path in paths)
@@ -69,6 +70,9 @@ class KeptVersions:
                 copy = Path(aside) / f"{sha256(json.dumps(versions).encode()).hexdigest()[:16]}.{number}"
                 with open_regular(path) as source, copy.open("xb") as target:
                     shutil.copyfileobj(source, target, 1 << 20)
+                    target.flush()
+                    # The version before is removed afterwards.
+                    os.fsync(target.fileno())
                 files.append((copy.name, copy.stat().st_size))
             if any(signature(path) != version for path, version in sources.items()):
                 return
@@ -97,7 +101,8 @@ def _read_meta(directory: Path, key: Sequence[str]) -> _Meta | None:
         if meta["format"] != _FORMAT or meta["key"] != list(key):
             return None
         files = tuple((str(directory / os.path.basename(str(name))), int(size)) for name, size in meta["files"])
-        return _Meta(files, meta["versions"], float(meta["timestamp"]))
+        timestamp = float(meta["timestamp"])
+        return _Meta(files, meta["versions"], timestamp) if 0 <= timestamp < _LATEST else None
     except (OSError, ValueError, KeyError, TypeError, RecursionError, OverflowError):
         return None
 

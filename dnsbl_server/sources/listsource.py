@@ -29,6 +29,7 @@ from dnsbl_server.sources.listreader import Reading
 REST = 10.0
 _HALF = 0.5
 _SIZE, _MODIFIED = 2, 3  # in a signature
+_LATEST = 253402300799.0  # the last second of the year 9999
 
 # Called with a path and how many of its entries were read, now and then.
 Progress = Callable[[str, int], None]
@@ -69,7 +70,7 @@ class Source:
     def read(self, around: Surroundings, problems: Problems) -> ListFile | None:
         """What the source lists; None where it has no version that can be used. problems: of the zone file."""
         file, state = self._read_feed(around) if self.item.feed else self._read_files(around, problems)
-        around.states.append(replace(state, feed=self.item.feed, entries=len(file) if file else 0))
+        around.states.append(replace(state, entries=len(file) if file else 0))
         if file is None:
             return None
         # Of a feed nobody knows the file, but everybody the URL.
@@ -81,7 +82,7 @@ class Source:
 
     @property
     def _unread(self) -> SourceState:
-        return SourceState(self.list, self.item.name, 0.0, 0)
+        return SourceState(self.list, self.item.name, 0.0, 0, feed=self.item.feed)
 
     def _read_feed(self, around: Surroundings) -> tuple[ListFile | None, SourceState]:
         feed = self.item.feed
@@ -90,12 +91,20 @@ class Source:
         path = data_path(state, feed.url) if state else ""
         if path:
             around.versions.setdefault(path, signature(path))
+        try:
+            if feed.secret:
+                open_regular(feed.secret, around.below).close()
+        except OutsideError as error:
+            around.noted.error(self.at, feed.secret, reason_of(error))
+            return None, replace(self._unread, held_back="its secret may not be read", feed=None)
+        except OSError:
+            pass  # its fetch says so
         version = around.versions.get(path)
         if version is None:
             message = "has not been fetched yet; the zone is served without it"
             around.noted.warning(self.at, shown_url(feed.url), message)
             return None, replace(self._unread, held_back="has not been fetched yet")
-        current_at = fetched_at(state, feed.url) or version[_MODIFIED] / 1e9
+        current_at = min(fetched_at(state, feed.url), around.now) or _written_at(version)
         due = current_at + self.item.stale if self.item.stale else 0.0
         if self.item.stale and due <= around.now:
             message = f"withdrawn: not current since {_shown(current_at)}, and stale says how long it may be so"
@@ -117,7 +126,7 @@ class Source:
                 return None, replace(self._unread, held_back=reason_of(error))
             except OSError:
                 pass  # it is said when it is read
-        written = [version[_MODIFIED] / 1e9 for path in paths if (version := around.versions[path])]
+        written = [_written_at(version) for path in paths if (version := around.versions[path])]
         file, state = self._judged(paths, around, max(written, default=0.0))
         if file is None:
             problems.error(self.at, self.written, state.held_back)
@@ -128,7 +137,7 @@ class Source:
     ) -> tuple[ListFile | None, SourceState]:
         """What files list, or what their last good version does; neither is None. timestamp: of these files."""
         state = replace(self._unread, timestamp=timestamp)
-        kept = around.kept.find(self._key) if around.kept else None
+        kept = around.kept.find(self._key, len(paths)) if around.kept else None
         due = self._rests_at(paths, kept, around)
         file = self._read_kept(kept, around) if kept is not None and due > around.now else None
         if kept is not None and file is not None:
@@ -209,7 +218,7 @@ class Source:
             if version is None or size is None or version[_SIZE] >= _HALF * size[_SIZE]:
                 continue
             if not _ends_with_newline(path):
-                found = max(found, version[_MODIFIED] / 1e9 + REST)
+                found = max(found, _written_at(version) + REST)
         # A file from the future is not waited for.
         return found if found <= around.now + REST else 0.0
 
@@ -221,6 +230,11 @@ def _ends_with_newline(path: str) -> bool:
             return file.read(1) == b"\n"
     except OSError:
         return False
+
+
+def _written_at(version: Signature) -> float:
+    """When a file was written by its own account, which may be any time, in seconds since 1970."""
+    return min(max(0.0, version[_MODIFIED] / 1e9), _LATEST) if version else 0.0
 
 
 def _shown(timestamp: float) -> str:

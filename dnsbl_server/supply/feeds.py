@@ -39,6 +39,7 @@ PARALLEL = 4
 _DAY = 86400.0
 _PATIENCE = 660.0
 _LONGEST_PAUSE = 300.0
+_PAUSE_AFTER_ERROR = 5.0
 _END_PATIENCE = 2.0
 _SIZE = 2  # in a signature
 # A failure that goes on is logged this often.
@@ -106,7 +107,12 @@ class FeedRunner:
         try:
             while True:
                 self._wake.clear()
-                await self._look()
+                try:
+                    await self._look()
+                except Exception as error:
+                    # Whatever it is, the server goes on answering.
+                    log.error("feeds are looked at again later: %s: %s", type(error).__name__, error)
+                    await asyncio.sleep(_PAUSE_AFTER_ERROR)
                 pause = seconds_to_next(self._specs, self.metas, self._running, time.time())
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), max(pause, 0.1) if self._specs else None)
@@ -118,9 +124,11 @@ class FeedRunner:
     async def _look(self) -> None:
         missing = [url for url in self._specs if url not in self.metas]
         read = {url: await in_background(read_meta, self._state, url) for url in missing}
-        known = {**self.metas, **read}
-        self.metas = {url: known[url] for url in self._specs}
-        for spec in to_start(self._specs, self.metas, self._running, time.time()):
+        # There may be others by now; those have woken us already.
+        known = {**read, **self.metas}
+        self.metas = {url: known[url] for url in self._specs if url in known}
+        ready = {url: spec for url, spec in self._specs.items() if url in known}
+        for spec in to_start(ready, self.metas, self._running, time.time()):
             task = asyncio.create_task(self._fetch(spec))
             self._running[spec.url] = task
 
@@ -136,7 +144,7 @@ class FeedRunner:
             after = await in_background(signature, path)
             if spec.url in self._specs:
                 # What cannot be written there would be due again and again.
-                started = self.metas[spec.url]
+                started = self.metas.get(spec.url, FeedMeta())
                 if meta.checked_at <= started.checked_at:
                     meta = failed_fetch(started, spec, failure or "is being fetched by another process", time.time())
                 self.metas = {**self.metas, spec.url: meta}

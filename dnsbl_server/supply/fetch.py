@@ -51,8 +51,8 @@ def fetch_feed(
                     os.fsync(aside.fileno())
                     os.link(aside.name, aside.name + ".data")
                     os.replace(aside.name + ".data", path)
-                elif before.failures:
-                    # A zone that has withdrawn the feed is loaded again.
+                elif before.failures or now - before.fetched_at > 2 * spec.every:
+                    # A zone that may have withdrawn the feed is loaded again.
                     os.utime(path)
             after = _succeeded(before, spec, found, now)
         except (DownloadError, OSError) as error:

@@ -329,7 +329,9 @@ class Reloader:
         known = {path: file for path, file in self._known.items() if path not in left}
         sources = {path: states for path, states in self._sources.items() if path not in left}
         # A loader that failed has read none.
-        self._sources = sources if step.has_crashed else sources | dict(step.delivery.states)
+        # Nor has one of a zone file that cannot be read, whose feeds are in service as they were.
+        read = {path: states for path, states in step.delivery.states.items() if states or path in tables}
+        self._sources = sources if step.has_crashed else sources | read
         self._known = known | {path: self._know(path, step, duration) for path in step.files}
         for problem in step.delivery.problems:
             log.log(logging.WARNING if problem.warning else logging.ERROR, "%s", problem)

@@ -22,6 +22,7 @@ _SYSTEM = "/var/lib/dnsbl-server"
 _NAME = "dnsbl-server"
 _MODE = 0o700
 _LOCK = "lock"
+_LOCK_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _MEMORY = "/dev/shm"  # noqa: S108 - the directory in it has a random name and is private
 
 
@@ -78,7 +79,7 @@ def _locked(path: str) -> Iterator[None]:
     shown = f"the state directory {printable(path)}"
     try:
         os.makedirs(path, _MODE, exist_ok=True)
-        descriptor = os.open(os.path.join(path, _LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(os.path.join(path, _LOCK), _LOCK_FLAGS, 0o600)
     except (OSError, ValueError) as error:
         reason = reason_of(error) if isinstance(error, OSError) else str(error)
         raise StateError(f"{shown} cannot be written: {reason}") from error
@@ -89,8 +90,10 @@ def _locked(path: str) -> Iterator[None]:
             holder = os.read(descriptor, 20).decode("ascii", "replace").strip()
             who = f" (process {printable(holder)})" if holder else ""
             raise StateError(f"{shown} is that of another server{who}; give each its own with --state") from error
-        os.truncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode())
+        # Who has it is only said: a full disk keeps no server from starting.
+        with contextlib.suppress(OSError):
+            os.truncate(descriptor, 0)
+            os.write(descriptor, f"{os.getpid()}\n".encode())
         yield
     finally:
         os.close(descriptor)

@@ -108,3 +108,10 @@ def test_the_test_entries_come_from_code_whatever_entries_say(load_texts: LoadTe
 
 def test_a_zone_without_names_has_no_test_entry_of_names(load_texts: LoadTexts) -> None:
     assert find(loaded(load_texts, "entries: [192.0.2.1]\n"), "test") == (None, False)
+
+
+def test_the_listed_name_is_marked_in_a_text_of_its_own_alone(load_texts: LoadTexts, tmp_path: Path) -> None:
+    (tmp_path / "names").write_text(".a.example with $\n.b.example without\n.c.example\n")
+    zone = loaded(load_texts, "txt: of the list\npublic_suffixes: true\nfiles: [{path: names, format: dnset}]\n")
+    assert said(zone, "x.a.example") == ["with \1\2"]
+    assert [said(zone, name) for name in ("x.b.example", "x.c.example")] == [["without"], ["of the list"]]

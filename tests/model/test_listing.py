@@ -1,5 +1,6 @@
 """Listings: when they end, and the text that a client gets."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -67,3 +68,8 @@ def test_a_time_as_text(moment: datetime, shown: str) -> None:
 )
 def test_when_a_listing_ends(expires: datetime | None, seconds: int) -> None:
     assert Listing((1,), "", 300, expires=expires).expires_at == seconds
+
+
+def test_a_text_of_its_own_stands_in_place_of_that_of_the_list() -> None:
+    own = replace(LISTING, text=Template(("own ", "what", "")))
+    assert describe_listing("z", "l", DEFAULT_TEXT, own, "A") == "own A"

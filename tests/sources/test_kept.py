@@ -62,7 +62,10 @@ def test_several_files_are_one_version(kept: KeptVersions, tmp_path: Path) -> No
         (tmp_path / name).write_text(name)
     paths = [str(tmp_path / name) for name in ("b", "a")]
     kept.keep(KEY, {path: signature(path) for path in paths}, 0.0)
-    assert content_of(kept) == ["b", "a"]
+    found = kept.find(KEY, 2)
+    assert found is not None
+    assert [Path(path).read_text() for path in found.paths] == ["b", "a"]
+    assert kept.find(KEY) is None
 
 
 def test_what_changed_after_it_was_read_is_not_kept(kept: KeptVersions, tmp_path: Path) -> None:
@@ -107,6 +110,9 @@ def test_leftovers_of_an_interrupted_copy_go(kept: KeptVersions, tmp_path: Path)
         lambda meta, data: meta.write_text(json.dumps({**json.loads(meta.read_text()), "key": ["other"]})),
         lambda meta, data: meta.write_text(json.dumps({**json.loads(meta.read_text()), "files": [["/etc/passwd", 3]]})),
         lambda meta, data: meta.write_text(json.dumps({**json.loads(meta.read_text()), "files": 1})),
+        lambda meta, data: meta.write_text(json.dumps({**json.loads(meta.read_text()), "files": []})),
+        lambda meta, data: meta.write_text(json.dumps({**json.loads(meta.read_text()), "timestamp": 3e11})),
+        lambda meta, data: meta.write_text(json.dumps({**json.loads(meta.read_text()), "timestamp": float("nan")})),
         lambda meta, data: meta.write_text(json.dumps({**json.loads(meta.read_text()), "timestamp": None})),
     ],
 )

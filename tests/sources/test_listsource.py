@@ -307,3 +307,31 @@ class TestFeeds:
         place.feed(GOOD)
         place.kept = None
         assert listed(place.load()) == 1
+
+
+@pytest.mark.parametrize("written", [-300_000_000, 300_000_000_000])
+def test_a_file_may_say_of_itself_that_it_is_of_any_time(place: Place, written: int) -> None:
+    path = place.write(GOOD)
+    os.utime(path, (written, written))
+    result = place.load()
+    assert listed(result) == 101
+    assert 0 <= state_of(result).timestamp < 1e12
+    remove(place)
+    assert listed(place.load()) == 101
+
+
+def test_a_feed_is_not_stale_before_it_could_be_fetched_again(place: Place) -> None:
+    place.zone = f"zone: bl.example.org\nfiles: [{{url: '{URL}', every: 1d, stale: 2d}}]\n"
+    assert any("stale is more than twice every" in line for line in place.said(place.load()))
+
+
+def test_a_secret_has_to_be_where_list_files_may_be(tmp_path: Path) -> None:
+    (tmp_path / "zones").mkdir()
+    (tmp_path / "secret").write_text("Bearer abc")
+    zone = tmp_path / "zones" / "bl.yaml"
+    zone.write_text(f"zone: bl.example.org\nfiles: [{{url: '{URL}', secret: {tmp_path}/secret}}]\n")
+    result = load_zones([str(zone)], NOW, lambda path, count: None, files_below=[str(tmp_path / "zones")])
+    assert any("is in no directory of files_below" in str(problem) for problem in result.problems.errors)
+    # So nobody fetches it.
+    assert state_of(result).feed is None
+    assert listed(result) == 0

@@ -75,3 +75,10 @@ def test_a_reason_that_there_is_room_for_makes_no_text_too_long(
 
 
 _LATE = datetime(2026, 1, 1, 0, 0, 1, tzinfo=UTC)
+
+
+def test_a_text_of_its_own_counts_in_place_of_that_of_the_list() -> None:
+    short = AnswerText("bl.example.org", "traps", Template(("short",)))
+    own = Listing((2,), "", 300, text=Template(("x" * 250, "what", "")))
+    assert short.may_be_long(own, 15)
+    assert short.size(own, 15) == 265

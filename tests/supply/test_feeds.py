@@ -132,3 +132,23 @@ def test_what_a_fetcher_has_started_ends_with_it(tmp_path: Path, monkeypatch: py
     asyncio.run(stop_meanwhile())
     started = Path("/proc") / pid.read_text().strip()
     wait_for(lambda: not started.exists() or state_of(started) == "Z")
+
+
+@pytest.mark.server
+def test_other_feeds_may_come_while_these_are_looked_at(tmp_path: Path) -> None:
+    runner = FeedRunner()
+
+    async def change() -> None:
+        runner.set_specs([FeedSpec(f"http://127.0.0.1:9/{number}", 3600) for number in range(30)])
+        running = asyncio.create_task(runner.run(str(tmp_path)))
+        for number in range(20):
+            await asyncio.sleep(0.001)
+            runner.set_specs([FeedSpec(f"http://127.0.0.1:9/new{number}", 3600)])
+        assert not running.done()
+        runner.set_specs([])
+        await asyncio.sleep(0.1)
+        assert not running.done()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(change())

@@ -83,3 +83,21 @@ def test_who_only_looks_makes_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert found is not None
     assert found.state == str(tmp_path / "given")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_keeps_no_server_from_starting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "truncate", full)
+    with open_state(str(tmp_path)) as path:
+        assert path == str(tmp_path)
+
+
+def test_a_lock_that_leads_elsewhere_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("precious")
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "lock").symlink_to(tmp_path / "other")
+    with pytest.raises(StateError, match="cannot be written"), open_state(str(tmp_path / "state")):
+        pass
+    assert (tmp_path / "other").read_text() == "precious"
