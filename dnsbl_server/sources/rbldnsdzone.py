@@ -84,8 +84,7 @@ class ImportedZone:
     """What a zone file is made from.
 
     above: the zone that it is a subzone of, by a combined file; origins: what it comes from, in words; soa: mname,
-    rname, refresh, retry, expire and the negative TTL; is_partial: whether rbldnsd has datasets of it that cannot be
-    imported.
+    rname, refresh, retry, expire and the negative TTL.
     """
 
     name: str
@@ -95,7 +94,6 @@ class ImportedZone:
     datasets: list[Dataset] = field(default_factory=list)
     soa: tuple[str, str, int, int, int, int] | None = None
     ns: tuple[str, ...] = ()
-    is_partial: bool = False
 
     @property
     def file(self) -> str:
@@ -135,7 +133,6 @@ def import_zones(specifications: Iterable[str], options: Options, problems: Prob
             _add_sections(zone, files, zones, subzones, problems)
         else:
             problems.warning(Place(files[0]), text, f"left out: datasets of type {kind} cannot be imported")
-            zone.is_partial = True
     for each in subzones.values():
         # rbldnsd answers there with the SOA of the zone above.
         if each.above:
@@ -259,7 +256,6 @@ def _add_sections(
                 parse_zone_name(name)
             except ValueError as error:
                 problems.warning(place, subzone, f"left out: {error}")
-                zone.is_partial = True
                 continue
             if name in zones:
                 problems.warning(place, subzone, f"never asked: {name} is a zone of its own in the command line")
@@ -271,7 +267,6 @@ def _add_sections(
             target.datasets.append(dataset if counts[subzone] > 1 else replace(dataset, number=0))
         else:
             problems.warning(place, subzone, f"left out: datasets of type {dataset.kind} cannot be imported")
-            target.is_partial = True
 
 
 def _lines_of(zone: ImportedZone, directory: str) -> Iterator[str]:
