@@ -17,8 +17,7 @@ from libc.string cimport memchr
 
 from dnsbl_server.model._names cimport NameRow, Names, add_name
 from dnsbl_server.model._spans cimport Span4, Span6, Spans, add, address128
-
-ctypedef const unsigned char uchar
+from dnsbl_server.sources._scan cimport read_address4, uchar
 
 cdef enum:
     FIRST_VALUE = 2
@@ -156,7 +155,7 @@ cdef int read_net(Scanner scanner, uchar *at, uchar *end, uint32_t number, Spans
     at = skip_blanks(at, end)
     if is_comment(at, end):
         return 1
-    behind = read_address(at, end, &first)
+    behind = read_address4(at, end, &first)
     if behind == NULL:
         return 0
     if behind < end and behind[0] == c"/":
@@ -174,30 +173,6 @@ cdef int read_net(Scanner scanner, uchar *at, uchar *end, uint32_t number, Spans
         return 0
     add(spans, Span4(first, first | host, number))
     return 2
-
-
-cdef uchar *read_address(uchar *at, uchar *end, uint32_t *address) noexcept:
-    """Read four numbers of 0 to 255, without leading zeros, between dots; NULL where there are none."""
-    cdef uint32_t number = 0, octet
-    cdef unsigned octets = 0
-    cdef uchar *start
-    while True:
-        start = at
-        octet = 0
-        while at < end and at - start < 3 and c"0" <= at[0] <= c"9":
-            octet = 10 * octet + (at[0] - c"0")
-            at += 1
-        if at == start or octet > 255 or (start[0] == c"0" and at - start > 1):
-            return NULL
-        number = number << 8 | octet
-        octets += 1
-        if octets == 4:
-            break
-        if at == end or at[0] != c".":
-            return NULL
-        at += 1
-    address[0] = number
-    return at
 
 
 cdef uchar *read_length(uchar *at, uchar *end, unsigned *length) noexcept:

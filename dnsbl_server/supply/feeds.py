@@ -25,7 +25,8 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 
 from dnsbl_server.model.feed import FeedSpec
-from dnsbl_server.sources.feedstore import FeedBusyError, FeedMeta, data_path, read_meta, shown_url, write_meta
+from dnsbl_server.model.problem import printable
+from dnsbl_server.sources.feedstore import FeedBusyError, FeedMeta, data_path, locked, read_meta, shown_url, write_meta
 from dnsbl_server.sources.files import Signature, reason_of, signature
 from dnsbl_server.supply.background import in_background
 from dnsbl_server.supply.failure import failed_fetch
@@ -87,7 +88,6 @@ class FeedRunner:
 
     def __init__(self) -> None:
         self._state = ""
-        self._specs: dict[str, FeedSpec] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
         self._logged: dict[str, tuple[str, float]] = {}
@@ -97,8 +97,7 @@ class FeedRunner:
 
     def set_specs(self, specs: Sequence[FeedSpec]) -> None:
         """Fetch these feeds from now on, and no others."""
-        self._specs = distinct(specs)
-        self.specs = dict(self._specs)
+        self.specs = distinct(specs)
         self._wake.set()
 
     async def run(self, state: str) -> None:
@@ -113,21 +112,21 @@ class FeedRunner:
                     # Whatever it is, the server goes on answering.
                     log.error("feeds are looked at again later: %s: %s", type(error).__name__, error)
                     await asyncio.sleep(_PAUSE_AFTER_ERROR)
-                pause = seconds_to_next(self._specs, self.metas, self._running, time.time())
+                pause = seconds_to_next(self.specs, self.metas, self._running, time.time())
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), max(pause, 0.1) if self._specs else None)
+                    await asyncio.wait_for(self._wake.wait(), max(pause, 0.1) if self.specs else None)
         finally:
             for task in self._running.values():
                 task.cancel()
             await asyncio.gather(*self._running.values(), return_exceptions=True)
 
     async def _look(self) -> None:
-        missing = [url for url in self._specs if url not in self.metas]
+        missing = [url for url in self.specs if url not in self.metas]
         read = {url: await in_background(read_meta, self._state, url) for url in missing}
         # There may be others by now; those have woken us already.
         known = {**read, **self.metas}
-        self.metas = {url: known[url] for url in self._specs if url in known}
-        ready = {url: spec for url, spec in self._specs.items() if url in known}
+        self.metas = {url: known[url] for url in self.specs if url in known}
+        ready = {url: spec for url, spec in self.specs.items() if url in known}
         for spec in to_start(ready, self.metas, self._running, time.time()):
             task = asyncio.create_task(self._fetch(spec))
             self._running[spec.url] = task
@@ -142,7 +141,7 @@ class FeedRunner:
                 await in_background(self._note_failure, spec, failure)
             meta = await in_background(read_meta, self._state, spec.url)
             after = await in_background(signature, path)
-            if spec.url in self._specs:
+            if spec.url in self.specs:
                 # What cannot be written there would be due again and again.
                 started = self.metas.get(spec.url, FeedMeta())
                 if meta.checked_at <= started.checked_at:
@@ -182,12 +181,12 @@ class FeedRunner:
             return "took too long, and the fetcher was ended"
         if process.returncode:
             lines = said.decode("utf-8", "replace").strip().splitlines()
-            last = "".join(each if each.isprintable() else "?" for each in (lines[-1] if lines else ""))[:200]
+            last = printable(lines[-1])[:200] if lines else ""
             return f"the fetcher ended with status {process.returncode}{': ' + last if last else ''}"
         return ""
 
     def _note_failure(self, spec: FeedSpec, failure: str) -> None:
-        with contextlib.suppress(OSError, FeedBusyError):
+        with contextlib.suppress(OSError, FeedBusyError), locked(self._state, spec.url):
             meta = failed_fetch(read_meta(self._state, spec.url), spec, failure, time.time())
             write_meta(self._state, spec.url, meta)
 
